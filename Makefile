@@ -1,0 +1,105 @@
+# Everything is made inside the clone: .venv (Python packages), _build (the site)
+# and .cache (what tools would otherwise write into the home folder).
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SITE := _build/html
+NB ?=
+PORT ?= 8000
+
+CACHE := $(CURDIR)/.cache
+export PIP_NO_CACHE_DIR ?= 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export IPYTHONDIR := $(CACHE)/ipython
+export JUPYTER_CONFIG_DIR := $(CACHE)/jupyter/config
+export JUPYTER_DATA_DIR := $(CACHE)/jupyter/data
+export JUPYTER_RUNTIME_DIR := $(CACHE)/jupyter/runtime
+export JUPYTER_NO_CONFIG := 1
+export MPLCONFIGDIR := $(CACHE)/matplotlib
+export XDG_CACHE_HOME := $(CACHE)/xdg
+export XDG_CONFIG_HOME := $(CACHE)/xdg/config
+export PYTHONHASHSEED := 0
+# Processes run side by side: one thread each.
+export OMP_NUM_THREADS := 1
+export OPENBLAS_NUM_THREADS := 1
+export MKL_NUM_THREADS := 1
+unexport MPLBACKEND
+unexport PYTHONPATH
+
+INSTALL = $(BIN)/python -m pip install --quiet --constraint requirements.txt --editable
+# After a failure the next build reads all pages again: a page that was read
+# once would not be warned about twice.
+BUILD = $(BIN)/jupyter-book build . -W -n --keep-going --quiet || { rm -rf _build/.doctrees; exit 1; }
+
+.DEFAULT_GOAL := help
+.PHONY: help book test lint test-unit test-notebooks test-book test-site notebooks serve bench clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+book: $(VENV)/.book ## build the site into _build/html
+	@$(BUILD)
+	@echo "The book: $(CURDIR)/$(SITE)/index.html"
+
+test: ## prove everything: the five stages below
+	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory test-unit
+	@$(MAKE) --no-print-directory test-notebooks
+	@$(MAKE) --no-print-directory test-book
+	@$(MAKE) --no-print-directory test-site
+	@echo "all stages passed"
+
+lint: $(VENV)/.test ## stage 1: style of code and notebooks
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . $(call verdict,lint)
+
+test-unit: $(VENV)/.test ## stage 2: unit and property tests
+	@$(BIN)/python -m pytest -q -n 2 tests --ignore tests/site $(call verdict,unit tests)
+
+test-notebooks: $(VENV)/.test ## stage 3: every stored output is what the code gives
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --nbval --nbval-current-env \
+	  --nbval-cell-timeout 120 --nbval-sanitize-with tests/nbval.cfg book \
+	  $(call verdict,notebooks)
+
+test-book: $(VENV)/.test ## stage 4: the whole book anew, a warning is a failure
+	@rm -rf $(SITE) _build/.doctrees
+	@{ $(BUILD); } $(call verdict,book)
+
+test-site: $(VENV)/.test ## stage 5: every page of the built book in a browser
+	@test -f $(SITE)/index.html || { $(BUILD); }
+	@$(BIN)/python -m pytest -q -n 2 tests/site $(call verdict,site)
+
+# The last line of a stage names it.
+verdict = && echo "passed: $(1)" || { echo "FAILED: $(1)"; exit 1; }
+
+notebooks: $(VENV)/.test ## run the notebooks and store their outputs (one: NB=book/...ipynb)
+	@$(BIN)/python scripts/notebooks.py $(NB)
+
+serve: book ## build the site and serve it on this machine (PORT=8000)
+	@echo "http://127.0.0.1:$(PORT)/  (stop with Ctrl-C)"
+	@$(BIN)/python -m http.server $(PORT) --bind 127.0.0.1 --directory $(SITE)
+
+bench: $(VENV)/.test ## run the benchmarks
+	@if test -f benchmarks/__main__.py; then $(BIN)/python -m benchmarks; \
+	else echo "there are no benchmarks yet"; fi
+
+clean: ## remove what make made
+	rm -rf $(VENV) .cache _build .pytest_cache .ruff_cache .hypothesis companion.egg-info
+	find companion tests scripts book benchmarks -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
+
+$(BIN)/python:
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not there: install Python 3.11 or newer, or say PYTHON=..."; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "$(PYTHON) is too old: Python 3.11 or newer is needed (make PYTHON=python3.12 book)"; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
+	  { echo "$(PYTHON) has no venv: install it (on Debian and Ubuntu: apt install python3-venv)"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
+
+$(VENV)/.book: requirements.txt pyproject.toml | $(BIN)/python
+	@echo "installing what building the book needs into $(VENV)"
+	@$(INSTALL) '.[book]'
+	@touch $@
+
+$(VENV)/.test: requirements.txt pyproject.toml | $(BIN)/python
+	@echo "installing what running and testing the book needs into $(VENV)"
+	@$(INSTALL) '.[test]'
+	@touch $@ $(VENV)/.book

@@ -1,0 +1,60 @@
+"""Give each page a description and the fields that link previews read."""
+
+import os
+from html import escape
+
+from docutils import nodes
+
+CARD = "_static/card.png"
+
+
+def describe(doctree, limit=200):
+    """The first paragraph of a page that is prose, cut at a word."""
+    for paragraph in doctree.findall(nodes.paragraph):
+        parent = paragraph.parent
+        inside = False
+        while parent is not None:
+            inside = inside or isinstance(parent, (nodes.Admonition, nodes.container))
+            parent = parent.parent
+        text = " ".join(paragraph.astext().split())
+        if inside or len(text) < 40 or any(paragraph.findall(nodes.math)):
+            continue
+        if len(text) <= limit:
+            return text
+        return text[:limit].rsplit(" ", 1)[0] + " …"
+    return ""
+
+
+def add_fields(app, pagename, templatename, context, doctree):
+    if doctree is None:
+        return
+    book, base = app.config.html_title, app.config.html_baseurl
+    title = app.env.titles[pagename].astext()
+    summary = describe(doctree) or f"{title}: a page of {book}."
+    fields = [
+        ("property", "og:type", "article"),
+        ("property", "og:site_name", book),
+        ("property", "og:title", title),
+        ("property", "og:description", summary),
+        ("name", "twitter:card", "summary"),
+    ]
+    if 'name="description"' not in context.get("metatags", ""):
+        fields.insert(0, ("name", "description", summary))
+    if base:  # a preview needs whole addresses; only the publisher knows them
+        base = base.rstrip("/")
+        fields.append(("property", "og:url", f"{base}/{app.builder.get_target_uri(pagename)}"))
+        fields.append(("property", "og:image", f"{base}/{CARD}"))
+        fields.append(("property", "og:image:alt", f"The title of the book: {book}"))
+    tags = [f'<meta {kind}="{key}" content="{escape(value)}" />' for kind, key, value in fields]
+    context["metatags"] = context.get("metatags", "") + "\n    ".join(["", *tags, ""])
+
+
+def take_address(app, config):
+    """The address of the published site comes from where it is published."""
+    config.html_baseurl = os.environ.get("BOOK_BASEURL", config.html_baseurl)
+
+
+def setup(app):
+    app.connect("config-inited", take_address)
+    app.connect("html-page-context", add_fields)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,50 @@
+"""The logistic sigmoid and tanh, on NumPy arrays, complex numbers and torch tensors alike.
+
+The step of every cell calls these two names, so the same step runs on real arrays,
+on complex arrays (the complex-step gradient check) and on torch tensors.
+"""
+
+import numpy as np
+
+
+def sigmoid(x):
+    """Logistic sigmoid 1 / (1 + exp(-x)), elementwise.
+
+    x: an array of any shape, or a torch tensor. Returns the same shape; float32 stays float32.
+    Never warns: for x far below zero exp(-x) is infinite and the quotient is rightly 0.
+    Source: {eq}`eq-input-gate-sigmoid`.
+    """
+    if hasattr(x, "sigmoid"):
+        return x.sigmoid()
+    x = np.asarray(x)
+    if x.dtype.kind == "c":
+        # A complex exp overflows to nan where the real one overflows to inf; tanh does not.
+        return 0.5 + 0.5 * np.tanh(0.5 * x)
+    if x.dtype.kind != "f":
+        x = x.astype(np.float64)
+    # exp keeps the relative accuracy far below zero that 0.5 + 0.5 tanh(x / 2) loses.
+    with np.errstate(over="ignore"):
+        return 1 / (1 + np.exp(-x))
+
+
+def tanh(x):
+    """Hyperbolic tangent, elementwise.
+
+    x: an array of any shape, or a torch tensor. Returns the same shape; float32 stays float32.
+    """
+    return x.tanh() if hasattr(x, "tanh") else np.tanh(x)
+
+
+def tanh_slope(y):
+    """Derivative of tanh, given its value y = tanh(x): 1 - y²."""
+    return 1 - y * y
+
+
+def identity(x):
+    """x itself: what an ablated activation becomes."""
+    return x
+
+
+def one_slope(y):
+    """Derivative of `identity`: 1, in the shape and precision of y."""
+    return 1 + 0 * y

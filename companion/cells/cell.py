@@ -1,0 +1,50 @@
+"""What a cell is: the elementwise maths of one step, and its derivative."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One recurrent cell, without any matrix product (those are in `companion.unroll`).
+
+    name: what tables and errors call it.
+    gates: the row blocks of `weight_ih` and `weight_hh`, in order.
+    states: what passes from step to step; "h" first, since h is what the weights multiply.
+    carries: the states that `step` reads elementwise (h also goes through `weight_hh`).
+    kept: what `step` computes on the way and `derivative` needs again.
+    peepholes: names of the cell's elementwise weights, each of shape (H,).
+    split: the last gates of `gates`, if `step` wants their input part and their recurrent part
+        apart instead of their sum.
+
+    Every value below is an array of shape (B, H), every group a tuple in the order above:
+
+        step(a, carry, p) -> (state, kept)
+        derivative(dstate, state, kept, carry, p) -> (da, dcarry, dp)
+
+    a: pre-activations, one a gate; for a split gate the input part, with the recurrent parts
+    after all gates. carry: the states of the step before. p: the peepholes, each (H,).
+    dstate: derivatives of the loss with respect to the new state, in; da, dcarry, dp: the same
+    for a, carry and p, out (dp still by batch row: the engine sums).
+    """
+
+    name: str
+    gates: tuple[str, ...]
+    states: tuple[str, ...]
+    carries: tuple[str, ...]
+    kept: tuple[str, ...]
+    step: Callable
+    derivative: Callable
+    peepholes: tuple[str, ...] = ()
+    split: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        if not self.states or self.states[0] != "h":
+            raise ValueError(f"states must start with 'h', got {self.states!r}")
+        if unknown := set(self.carries) - set(self.states):
+            raise ValueError(f"carries must be among the states {self.states}, got {unknown}")
+        if self.split and self.gates[-len(self.split) :] != self.split:
+            raise ValueError(f"split must be the last of the gates {self.gates}, got {self.split}")
+
+    def __repr__(self):
+        return f"<cell {self.name!r}: gates {' '.join(self.gates)}, state {' '.join(self.states)}>"

@@ -1,0 +1,44 @@
+"""Real English text, and its way into arrays."""
+
+from importlib.resources import files
+
+import numpy as np
+
+
+def shakespeare():
+    """Hamlet, Macbeth, Romeo and Juliet, and A Midsummer Night's Dream, as one string.
+
+    About half a million characters of public-domain text; source and notice in
+    `companion/data/README.md`.
+    """
+    return files("companion.data").joinpath("shakespeare.txt").read_text(encoding="utf-8")
+
+
+def encode(text, alphabet=None):
+    """Number the characters of a text.
+
+    alphabet: a string of all characters in the order of their numbers; None takes the
+    characters of the text itself, sorted. Returns the numbers, int64 of shape (len(text),),
+    and the alphabet; `"".join(alphabet[k] for k in numbers)` is the text again.
+    Raises ValueError for a character that is not in the alphabet.
+    """
+    if alphabet is None:
+        alphabet = "".join(sorted(set(text)))
+    if unknown := sorted(set(text) - set(alphabet)):
+        raise ValueError(f"text must be written in the alphabet {alphabet!r}, got {unknown}")
+    number = {character: k for k, character in enumerate(alphabet)}
+    return np.array([number[character] for character in text], np.int64), alphabet
+
+
+def streams(numbers, B):
+    """Cut one long sequence into B equally long ones that are read side by side.
+
+    numbers: shape (N,). Returns shape (N // B, B): column b is the b-th stretch of the text, so
+    that a state carried from chunk to chunk always goes on with its own text. The at most B - 1
+    numbers left over at the end are not used.
+    Raises ValueError unless there is at least one number for each stream.
+    """
+    if numbers.ndim != 1 or not 1 <= B <= len(numbers):
+        raise ValueError(f"B must be in 1 … {len(numbers)} for shape {numbers.shape}, got {B}")
+    T = len(numbers) // B
+    return numbers[: T * B].reshape(B, T).T

@@ -1,0 +1,178 @@
+"""Is a derivative right? Compare it with one that needs no derivation.
+
+`check_cell` checks a cell, yours included; `check_gradients` any loss with any gradients.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from companion.params import init
+from companion.unroll import backward, forward
+
+# Complex step: no subtraction, so the step can be tiny and the result is good to rounding error.
+# Central difference: step and tolerance balance rounding (eps/h) against curvature (h²).
+METHODS = {"complex": (1e-30, 1e-11), "central": (1e-5, 1e-7)}
+
+
+def complex_step(f, x):
+    """Gradient of the real-valued f at x by the complex step, Im f(x + ih) / h with h = 1e-30.
+
+    f: a function of one array that also works on complex numbers. x: float64, any shape.
+    Returns an array of the shape of x, right to about 1e-15 relative.
+    Source: Squire and Trapp (1998); {eq}`eq-backward-complex-step`.
+    """
+    h, _ = METHODS["complex"]
+    return _each_element(x, lambda at, unit: f(at + 1j * h * unit).imag / h)
+
+
+def central_difference(f, x):
+    """Gradient of the real-valued f at x by (f(x + h) - f(x - h)) / 2h with h = 1e-5.
+
+    f: a function of one array. x: float64, any shape.
+    Returns an array of the shape of x, right to about 1e-10 where f is of order 1 and smooth.
+    """
+    h, _ = METHODS["central"]
+    return _each_element(x, lambda at, unit: (f(at + h * unit) - f(at - h * unit)) / (2 * h))
+
+
+def _each_element(x, derivative):
+    x = np.asarray(x, np.float64)
+    result, unit = np.empty_like(x), np.zeros_like(x)
+    for index in np.ndindex(x.shape):
+        unit[index] = 1
+        result[index] = derivative(x, unit)
+        unit[index] = 0
+    return result
+
+
+@dataclass(frozen=True)
+class Report:
+    """Result of a check: `errors`, a dict name -> relative error, and whether all are `ok`.
+
+    The error of an array is its largest deviation over its largest entry. Printed, it is a table.
+    """
+
+    title: str
+    shapes: dict
+    errors: dict
+    tolerance: float
+
+    @property
+    def ok(self):
+        """True if every error is at most the tolerance."""
+        return all(error <= self.tolerance for error in self.errors.values())
+
+    def __str__(self):
+        rows = [("parameter", "shape", "error", "verdict")]
+        for name, error in self.errors.items():
+            verdict = "right" if error <= self.tolerance else "WRONG"
+            rows.append((name, str(self.shapes[name]), _bound(error), verdict))
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+        return "\n".join([self.title, *lines])
+
+    __repr__ = __str__
+
+
+def _bound(error):
+    """The error in words that do not change with the processor's last digits."""
+    for bound in (1e-12, 1e-9, 1e-6):
+        if error < bound:
+            return f"< {bound:.0e}"
+    return f"{error:.1g}"
+
+
+def check_gradients(loss, arrays, grads, method="complex", title="gradients"):
+    """Compare gradients that you derived with numerical ones, element by element.
+
+    loss: a function of a dict of arrays that returns one real number (a complex one, given
+    complex arrays, for the complex step). arrays: dict name -> float64 array, where to check.
+    grads: dict name -> your gradient, same names and shapes. method: "complex" or "central".
+    Returns a `Report`; `print` it for the table, assert its `ok`.
+    Raises ValueError for an unknown method, or names and shapes of grads that do not fit.
+    """
+    if method not in METHODS:
+        raise ValueError(f"method must be one of {sorted(METHODS)}, got {method!r}")
+    if sorted(arrays) != sorted(grads):
+        raise ValueError(f"grads must have the names {sorted(arrays)}, got {sorted(grads)}")
+    numerical = complex_step if method == "complex" else central_difference
+    errors = {}
+    for name, array in arrays.items():
+        if np.shape(grads[name]) != np.shape(array):
+            wanted, got = np.shape(array), np.shape(grads[name])
+            raise ValueError(f"grads[{name!r}] must have shape {wanted}, got {got}")
+        expected = numerical(lambda x, name=name: loss({**arrays, name: x}), array)
+        errors[name] = _relative_error(grads[name], expected)
+    shapes = {name: np.shape(array) for name, array in arrays.items()}
+    by = "the complex step" if method == "complex" else "central differences"
+    return Report(f"{title}, by {by}", shapes, errors, METHODS[method][1])
+
+
+def _relative_error(actual, expected):
+    if expected.size == 0:
+        return 0.0
+    error = np.max(np.abs(actual - expected)) / max(np.max(np.abs(expected)), 1e-300)
+    return float(error) if np.isfinite(error) else float("inf")
+
+
+def check_cell(cell, method="complex", T=6, rng=None):
+    """Check every derivative of a cell, unrolled: parameters, inputs and first state.
+
+    cell: an entry of `CELLS`, or a `Cell` of your own step and derivative.
+    T: number of steps. With fewer than 3, or a first state of zero, the classic bugs go unseen;
+    so the first state here is random, and the loss weighs every output and the last state.
+    rng: a `numpy.random.Generator`; None means seed 0.
+    Returns a `Report`.
+    """
+    rng = np.random.default_rng(0) if rng is None else rng
+    problem = Problem.draw(cell, T, rng)
+    return check_gradients(
+        problem.loss, problem.arrays, problem.gradients(), method, f"{cell.name}, T = {T}"
+    )
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A cell unrolled on random data, with a loss on every output and on the last state.
+
+    arrays: parameters, "xs", and the first state as "h_0" (and "c_0").
+    dys, dstate: the weights of the loss, and so its derivatives.
+    """
+
+    cell: object
+    arrays: dict
+    dys: np.ndarray
+    dstate: tuple
+
+    @classmethod
+    def draw(cls, cell, T, rng, sizes=(3, 4, 5)):
+        """Draw T steps with weights of about 0.5. sizes: B, D and H."""
+        B, D, H = sizes
+        params = init(cell, D, H, rng)
+        arrays = {name: rng.normal(0, 0.5, value.shape) for name, value in params.items()}
+        arrays["xs"] = rng.normal(size=(T, B, D))
+        for name in cell.states:
+            arrays[f"{name}_0"] = rng.normal(0, 0.5, (B, H))
+        dstate = tuple(rng.normal(size=(B, H)) for _ in cell.states)
+        return cls(cell, arrays, rng.normal(size=(T, B, H)), dstate)
+
+    def run(self, arrays):
+        """Run `forward` on `arrays`, all cast to one dtype."""
+        dtype = np.result_type(*arrays.values())
+        arrays = {name: np.asarray(value, dtype) for name, value in arrays.items()}
+        state = tuple(arrays[f"{name}_0"] for name in self.cell.states)
+        return forward(self.cell, arrays, arrays["xs"], state)
+
+    def loss(self, arrays):
+        """Sum of dys · ys over every step, plus the sum of dstate · last state."""
+        ys, state, _ = self.run(arrays)
+        ends = zip(self.dstate, state, strict=True)
+        return np.sum(self.dys * ys) + sum(np.sum(d * s) for d, s in ends)
+
+    def gradients(self):
+        """What `backward` says: one dict for parameters, inputs and first state."""
+        _, _, tape = self.run(self.arrays)
+        grads, dxs, dstate = backward(self.cell, self.arrays, tape, self.dys, self.dstate)
+        starts = zip(self.cell.states, dstate, strict=True)
+        return grads | {"xs": dxs} | {f"{name}_0": d for name, d in starts}

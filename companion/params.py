@@ -1,0 +1,85 @@
+"""The parameters of a cell: a flat dict of arrays, under torch's names and in torch's layout."""
+
+import numpy as np
+
+
+def shapes(cell, D, H):
+    """Shape of every parameter of `cell` for D inputs and H units: a dict name -> tuple."""
+    rows = len(cell.gates) * H
+    weights = {"weight_ih": (rows, D), "weight_hh": (rows, H)}
+    biases = {"bias_ih": (rows,), "bias_hh": (rows,)}
+    return weights | biases | {name: (H,) for name in cell.peepholes}
+
+
+def init(cell, D, H, rng, dtype=np.float64):
+    """Draw first parameters, each uniform in (-1/√H, 1/√H), as torch.nn does.
+
+    D: number of inputs. H: number of units. rng: a `numpy.random.Generator`.
+    Returns a flat dict: weight_ih (G·H, D), weight_hh (G·H, H), bias_ih and bias_hh (G·H,), and
+    one (H,) array for each peephole.
+    Raises ValueError for a size below 1 or a dtype that is not float32 or float64.
+    """
+    for name, size in {"D": D, "H": H}.items():
+        if not isinstance(size, int | np.integer) or size < 1:
+            raise ValueError(f"{name} must be a whole number of at least 1, got {size!r}")
+    if np.dtype(dtype) not in (np.float32, np.float64):
+        raise ValueError(f"dtype must be float32 or float64, got {dtype!r}")
+    bound = 1 / np.sqrt(H)
+    return {
+        name: rng.uniform(-bound, bound, shape).astype(dtype)
+        for name, shape in shapes(cell, D, H).items()
+    }
+
+
+def gate(cell, array, name):
+    """View of the rows of one gate: `gate(cell, params["weight_ih"], "f")` is W_f's input part.
+
+    array: any parameter whose first axis is G·H. name: one of `cell.gates`.
+    Returns a view of shape (H, ...): writing to it writes to the parameter.
+    Raises ValueError for a gate that the cell has not, or an array that does not divide by G.
+    """
+    if name not in cell.gates:
+        raise ValueError(f"gate must be one of {cell.gates} for {cell.name}, got {name!r}")
+    G = len(cell.gates)
+    if array.ndim == 0 or array.shape[0] % G:
+        raise ValueError(f"array must have G·H rows with G = {G}, got shape {array.shape}")
+    H = array.shape[0] // G
+    k = cell.gates.index(name)
+    return array[k * H : (k + 1) * H]
+
+
+def check_array(name, array, shape, dtype=None):
+    """Raise a ValueError unless `array` is a NumPy array of this shape and dtype.
+
+    shape: a tuple of sizes, where a letter stands for any size. dtype: None for any of float32,
+    float64, complex64 and complex128 (complex numbers are for the complex-step check).
+    """
+    if not isinstance(array, np.ndarray):
+        raise ValueError(f"{name} must be a NumPy array, got {type(array).__name__}")
+    fits = len(array.shape) == len(shape) and all(
+        isinstance(want, str) or want == have for want, have in zip(shape, array.shape, strict=True)
+    )
+    if not fits:
+        wanted = "(" + ", ".join(map(str, shape)) + ("," if len(shape) == 1 else "") + ")"
+        raise ValueError(f"{name} must have shape {wanted}, got {array.shape}")
+    if dtype is None:
+        if array.dtype.char not in "fdFD":
+            raise ValueError(f"{name} must be float32 or float64, got {array.dtype}")
+    elif array.dtype != dtype:
+        raise ValueError(f"{name} must be {np.dtype(dtype)} like xs, got {array.dtype}")
+
+
+def check_params(cell, params, D, dtype):
+    """Raise a ValueError that names the first parameter that is missing or does not fit.
+
+    Keys that the cell does not use are left alone, so that one dict can hold a whole model.
+    Returns the number of units H.
+    """
+    for name in shapes(cell, 1, 1):
+        if name not in params:
+            raise ValueError(f"params must have {name!r} for {cell.name}, got {sorted(params)}")
+    check_array("params['weight_hh']", params["weight_hh"], ("G·H", "H"), dtype)
+    H = params["weight_hh"].shape[1]
+    for name, shape in shapes(cell, D, H).items():
+        check_array(f"params[{name!r}]", params[name], shape, dtype)
+    return H

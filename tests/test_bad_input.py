@@ -1,0 +1,79 @@
+"""Bad input gets a ValueError that names the argument, what it is and what is wanted."""
+
+import numpy as np
+import pytest
+import torch
+
+from companion import CELLS, Cell, backward, forward, gate, init
+
+lstm = CELLS["lstm"]
+rng = np.random.default_rng(0)
+params = init(lstm, 4, 5, rng)
+xs = rng.normal(size=(6, 3, 4))
+state = (np.zeros((3, 5)), np.zeros((3, 5)))
+_, _, tape = forward(lstm, params, xs)
+dys = np.zeros((6, 3, 5))
+
+
+def without(name):
+    return {key: value for key, value in params.items() if key != name}
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda: forward(lstm, params, xs.tolist()), "xs must be a NumPy array, got list"),
+        (lambda: forward(lstm, params, torch.tensor(xs)), "xs must be a NumPy array, got Tensor"),
+        (lambda: forward(lstm, params, xs[0]), r"xs must have shape \(T, B, D\), got \(3, 4\)"),
+        (lambda: forward(lstm, params, xs.astype(int)), "xs must be float32 or float64, got int64"),
+        (lambda: forward(lstm, params, xs.astype(np.float16)), "float64, got float16"),
+        (
+            lambda: forward(lstm, params, xs.astype(np.float32)),
+            "must be float32 like xs, got float64",
+        ),
+        (
+            lambda: forward(lstm, params, xs[:, :, :3]),
+            r"params\['weight_ih'\] must have shape \(20, 3\), got \(20, 4\)",
+        ),
+        (lambda: forward(lstm, without("bias_hh"), xs), "params must have 'bias_hh' for lstm"),
+        (
+            lambda: forward(lstm, params, xs, state[0]),
+            r"state must be a tuple \(h, c\), got ndarray",
+        ),
+        (
+            lambda: forward(lstm, params, xs, state[:1]),
+            r"state must be a tuple \(h, c\), got tuple of 1",
+        ),
+        (
+            lambda: forward(lstm, params, xs, (state[0], state[1][:2])),
+            r"state \(c\) must have shape \(3, 5\), got \(2, 5\)",
+        ),
+        (lambda: backward(lstm, params, None, dys), "tape must come from forward"),
+        (
+            lambda: backward(CELLS["rnn"], init(CELLS["rnn"], 4, 5, rng), tape, dys),
+            "tape must come",
+        ),
+        (lambda: backward(lstm, params, tape, dys[:5]), r"dys must have shape \(6, 3, 5\)"),
+        (lambda: backward(lstm, params, tape, dys.astype("f4")), "dys must be float64 like xs"),
+        (lambda: backward(lstm, params, tape, dys, dys), r"dstate must be a tuple \(h, c\)"),
+        (lambda: init(lstm, 0, 5, rng), "D must be a whole number of at least 1, got 0"),
+        (lambda: init(lstm, 4, 2.5, rng), "H must be a whole number of at least 1, got 2.5"),
+        (lambda: init(lstm, 4, 5, rng, int), "dtype must be float32 or float64"),
+        (lambda: gate(lstm, params["bias_ih"], "z"), r"gate must be one of \('i', 'f', 'g', 'o'\)"),
+        (lambda: gate(lstm, np.zeros(7), "f"), "array must have G·H rows"),
+        (lambda: Cell("x", ("a",), ("c",), (), (), None, None), "states must start with 'h'"),
+        (lambda: Cell("x", ("a",), ("h",), ("c",), (), None, None), "carries must be among"),
+        (
+            lambda: Cell("x", ("a", "b"), ("h",), (), (), None, None, split=("a",)),
+            "split must be the last",
+        ),
+    ],
+)
+def test_error_names_the_argument(call, says):
+    with pytest.raises(ValueError, match=says):
+        call()
+
+
+def test_keys_of_the_rest_of_a_model_are_left_alone():
+    ys, _, _ = forward(lstm, params | {"weight": np.zeros((2, 5))}, xs)
+    np.testing.assert_array_equal(ys, forward(lstm, params, xs)[0])

@@ -1,0 +1,77 @@
+import numpy as np
+import pytest
+
+from companion import CELLS, Cell
+from companion.activations import tanh
+from companion.gradcheck import central_difference, check_cell, check_gradients, complex_step
+
+
+def f(x):
+    return np.sum(np.exp(x) / np.sqrt(np.sin(x) ** 3 + np.cos(x) ** 3))
+
+
+def df(x):
+    s, c = np.sin(x), np.cos(x)
+    root = s**3 + c**3
+    return np.exp(x) * (root - 1.5 * (s**2 * c - c**2 * s)) / root**1.5
+
+
+def test_complex_step_is_exact_to_rounding_and_central_difference_is_not():
+    x = np.array([[0.3, 1.5], [0.7, 1.1]])
+    np.testing.assert_allclose(complex_step(f, x), df(x), rtol=1e-14)
+    error = np.abs(central_difference(f, x) - df(x)).max()
+    assert 1e-13 < error < 1e-7
+
+
+@pytest.mark.parametrize("method", ["complex", "central"])
+def test_check_gradients_finds_the_wrong_one(method):
+    arrays = {"a": np.array([0.5, 1.0]), "b": np.array(0.3)}
+    right = {"a": 2 * arrays["a"] * 0.3, "b": np.array(1.25)}
+
+    def loss(v):
+        return np.sum(v["a"] ** 2) * v["b"]
+
+    assert check_gradients(loss, arrays, right, method).ok
+    report = check_gradients(loss, arrays, right | {"b": np.array(1.24)}, method)
+    assert not report.ok
+    assert report.errors["a"] <= report.tolerance < report.errors["b"]
+    lines = str(report).splitlines()
+    assert lines[1].split() == ["parameter", "shape", "error", "verdict"]
+    assert lines[2].endswith("right") and lines[3].endswith("WRONG")
+
+
+def test_nan_is_wrong():
+    report = check_gradients(lambda v: np.sum(v["a"]), {"a": np.ones(2)}, {"a": np.full(2, np.nan)})
+    assert not report.ok
+
+
+def test_bad_input():
+    one = {"a": np.ones(2)}
+    with pytest.raises(ValueError, match="method must be one of"):
+        check_gradients(np.sum, one, one, "forward")
+    with pytest.raises(ValueError, match=r"grads must have the names \['a'\]"):
+        check_gradients(np.sum, one, {})
+    with pytest.raises(ValueError, match=r"grads\['a'\] must have shape \(2,\)"):
+        check_gradients(np.sum, one, {"a": np.ones(3)})
+
+
+def test_a_readers_own_cell_is_checked():
+    def step(a, carry, p):
+        (ah,) = a
+        (h_prev,) = carry
+        return (0.5 * h_prev + tanh(ah),), (tanh(ah),)
+
+    def derivative(dstate, state, kept, carry, p):
+        (dh,) = dstate
+        (y,) = kept
+        return (dh * (1 - y * y),), (0.5 * dh,), ()
+
+    def wrong(dstate, state, kept, carry, p):
+        (dh,) = dstate
+        (h,) = state
+        return (dh * (1 - h * h),), (0.5 * dh,), ()
+
+    leaky = Cell("leaky", ("h",), ("h",), ("h",), ("y",), step, derivative)
+    assert check_cell(leaky).ok
+    assert not check_cell(Cell("wrong", ("h",), ("h",), ("h",), ("y",), step, wrong)).ok
+    assert repr(CELLS["lstm"]) == "<cell 'lstm': gates i f g o, state h c>"

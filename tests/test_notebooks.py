@@ -1,0 +1,122 @@
+"""The rules that every notebook keeps. That the outputs are true is nbval's part."""
+
+import importlib.util
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+_spec = importlib.util.spec_from_file_location("notebooks", ROOT / "scripts" / "notebooks.py")
+executor = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(executor)
+
+PATHS = executor.notebooks()
+HEADINGS = ["Recap", "Exercises", "Sources"]
+IMAGES = ("image/png", "image/svg+xml", "image/jpeg")
+
+
+@pytest.fixture(params=PATHS, ids=[str(path.relative_to(ROOT)) for path in PATHS])
+def notebook(request):
+    return nbformat.read(request.param, as_version=4)
+
+
+def code(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def prose(notebook):
+    return "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+
+
+def test_outputs_are_those_that_were_stored(notebook):
+    kept = notebook.metadata.get("companion", {}).get("sha256")
+    assert kept == executor.fingerprint(notebook), (
+        "code or outputs were changed after the last run: run `make notebooks`"
+    )
+
+
+def test_metadata_depend_on_nobody(notebook):
+    expected = dict(executor.METADATA, companion=notebook.metadata.get("companion"))
+    assert notebook.metadata == expected, "run `make notebooks`"
+    assert all("execution" not in cell.metadata for cell in notebook.cells)
+
+
+def test_a_changed_digit_changes_the_fingerprint(notebook):
+    before = executor.fingerprint(notebook)
+    for cell in code(notebook):
+        for output in cell.outputs:
+            fields = output.get("data", output)
+            for key in ("text", "text/plain", *IMAGES):
+                if key in fields:
+                    fields[key] = str(fields[key]) + "1"
+                    assert executor.fingerprint(notebook) != before
+                    return
+    pytest.fail("the notebook shows nothing")
+
+
+def test_cell_ids_are_stable_names(notebook):
+    ids = [cell.id for cell in notebook.cells]
+    assert len(set(ids)) == len(ids)
+    random = [name for name in ids if re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f-]+)?", name)]
+    assert not random, f"give these cells a readable id: {random}"
+
+
+def test_every_code_cell_was_run_in_order_without_error(notebook):
+    assert [cell.execution_count for cell in code(notebook)] == list(
+        range(1, len(code(notebook)) + 1)
+    )
+    outputs = [output for cell in code(notebook) for output in cell.outputs]
+    assert not [output for output in outputs if output.output_type == "error"]
+    stderr = [output.text for output in outputs if output.get("name") == "stderr"]
+    assert not stderr, f"a page shows no warning: {stderr}"
+
+
+def test_page_claims_something_that_is_asserted(notebook):
+    assert any(re.search(r"^\s*assert\b", cell.source, re.M) for cell in code(notebook))
+
+
+def test_page_opens_with_goals_and_closes_with_recap_exercises_sources(notebook):
+    text = prose(notebook)
+    assert text.startswith("# "), "the page opens with its title"
+    first_heading = re.search(r"^## ", text, re.M)
+    assert first_heading, "the page has sections"
+    opening = text[: first_heading.start()].lower()
+    assert "goals" in opening or "you will be able" in opening or "you can" in opening, (
+        "what the reader will be able to do stands above the first section"
+    )
+    found = re.findall(r"^## (.+?)\s*$", text, re.M)
+    assert found[-3:] == HEADINGS, f"the last three sections are {HEADINGS}, not {found[-3:]}"
+
+
+def test_page_has_exercises_each_with_a_solution(notebook):
+    text = prose(notebook)
+    labels = re.findall(r"[`:]{3,}\s*\{exercise(?:-start)?\}[^`]*?:label:\s*(\S+)", text)
+    solved = re.findall(r"[`:]{3,}\s*\{solution(?:-start)?\}\s*(\S+)", text)
+    assert 2 <= len(labels) <= 4, f"{len(labels)} exercises"
+    assert set(labels) == set(solved)
+
+
+def test_code_imports_names_and_installs_nothing(notebook):
+    for cell in code(notebook):
+        assert not re.search(r"import \*|^\s*[!%]|sys\.path", cell.source, re.M), cell.id
+
+
+def test_images_are_described(notebook):
+    for cell in code(notebook):
+        images = [kind for out in cell.outputs for kind in out.get("data", {}) if kind in IMAGES]
+        if images:
+            alt = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
+            assert len(alt.split()) >= 5, f"{cell.id}: describe what one sees, in mystnb.image.alt"
+
+
+def test_images_name_no_version(notebook):
+    import base64
+
+    for cell in code(notebook):
+        for output in cell.outputs:
+            picture = base64.b64decode(output.get("data", {}).get("image/png", ""))
+            assert b"Software" not in picture, f"{cell.id}: the image names who drew it"
+            vector = output.get("data", {}).get("image/svg+xml", "")
+            assert "<dc:date>" not in vector and "matplotlib.org" not in vector, cell.id

@@ -1,0 +1,125 @@
+import numpy as np
+import pytest
+import torch
+
+from companion import optim, readout
+from companion.gradcheck import check_gradients
+
+rng = np.random.default_rng(0)
+
+
+def test_linear_and_cross_entropy_have_the_right_gradients():
+    params = readout.init_linear(5, 7, rng)
+    hs, targets = rng.normal(size=(4, 3, 5)), rng.integers(0, 7, (4, 3))
+
+    def loss(v):
+        logits = readout.linear(v, v["hs"])
+        picked = np.take_along_axis(logits, targets[..., None], -1)[..., 0]
+        return np.mean(np.log(np.sum(np.exp(logits), -1)) - picked)
+
+    value, dlogits = readout.cross_entropy(readout.linear(params, hs), targets)
+    grads, dhs = readout.linear_backward(params, hs, dlogits)
+    assert value == pytest.approx(loss(params | {"hs": hs}), rel=1e-12)
+    report = check_gradients(loss, params | {"hs": hs}, grads | {"hs": dhs})
+    assert report.ok, report
+
+
+def test_cross_entropy_equals_torch_and_does_not_overflow():
+    logits = rng.normal(size=(6, 5)).astype(np.float32) * 1e4
+    targets = rng.integers(0, 5, 6)
+    theirs = torch.tensor(logits, requires_grad=True)
+    expected = torch.nn.functional.cross_entropy(theirs, torch.tensor(targets))
+    expected.backward()
+    with np.errstate(all="raise", under="ignore"):
+        value, dlogits = readout.cross_entropy(logits, targets)
+    assert value == pytest.approx(expected.item(), rel=1e-6)
+    assert dlogits.dtype == np.float32
+    np.testing.assert_allclose(dlogits, theirs.grad.numpy(), atol=1e-7)
+
+
+def test_squared_error():
+    ys, targets = rng.normal(size=(2, 4, 3))
+    value, dys = readout.squared_error(ys, targets)
+    assert value == pytest.approx(np.mean((ys - targets) ** 2))
+    assert check_gradients(lambda v: np.mean((v["ys"] - targets) ** 2), {"ys": ys}, {"ys": dys}).ok
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda: readout.cross_entropy(np.zeros((2, 3)), [0, 3]), "targets must be in 0 … 2"),
+        (lambda: readout.cross_entropy(np.zeros((2, 3)), [0, -1]), "targets must be in 0 … 2"),
+        (lambda: readout.cross_entropy(np.zeros((2, 3)), [0]), r"of shape \(2,\), got"),
+        (lambda: readout.cross_entropy(np.zeros((2, 3)), [0.0, 1.0]), "whole numbers"),
+        (lambda: readout.cross_entropy(np.zeros((0, 3)), np.zeros(0, int)), "must not be empty"),
+        (lambda: readout.squared_error(np.zeros(2), np.zeros(3)), "targets must have shape"),
+        (lambda: readout.squared_error(np.zeros(0), np.zeros(0)), "must not be empty"),
+        (lambda: readout.linear({"weight": np.zeros((2, 5))}, np.zeros((3, 4))), r"\(\.\.\., 5\)"),
+        (
+            lambda: readout.linear_backward(
+                {"weight": np.zeros((2, 5))}, np.zeros((3, 5)), np.zeros(2)
+            ),
+            r"dys must have shape \(3, 2\)",
+        ),
+        (lambda: optim.clip_by_norm({}, 0), "limit must be positive, got 0"),
+        (lambda: optim.clip_by_value({}, -1), "limit must be positive, got -1"),
+        (lambda: optim.sgd({"a": 1}, {"b": 1}, 0.1), r"grads must have the names \['a'\]"),
+    ],
+)
+def test_bad_input(call, says):
+    with pytest.raises(ValueError, match=says):
+        call()
+
+
+def stateless(params, grads, memory, lr):
+    return optim.sgd(params, grads, lr), None
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        (stateless, lambda p: torch.optim.SGD(p, lr=0.1)),
+        (optim.momentum, lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9)),
+        (optim.adam, lambda p: torch.optim.Adam(p, lr=0.1)),
+    ],
+    ids=["sgd", "momentum", "adam"],
+)
+def test_optimizers_equal_torch(ours, theirs):
+    params = {"a": rng.normal(size=(3, 2)), "b": rng.normal(size=4)}
+    tensors = {name: torch.tensor(v, requires_grad=True) for name, v in params.items()}
+    optimizer, memory = theirs(list(tensors.values())), None
+    first = {name: value.copy() for name, value in params.items()}
+    start = params
+    for _ in range(20):
+        grads = {name: np.sin(3 * value) + value for name, value in params.items()}
+        for name, tensor in tensors.items():
+            tensor.grad = torch.tensor(grads[name])
+        optimizer.step()
+        params, memory = ours(params, grads, memory, 0.1)
+    for name in params:
+        np.testing.assert_allclose(params[name], tensors[name].detach().numpy(), rtol=1e-10)
+        np.testing.assert_array_equal(start[name], first[name])
+
+
+def test_adam_keeps_float32():
+    params = {"a": np.ones(3, np.float32)}
+    new, memory = optim.adam(params, params, None, 1e-3)
+    assert new["a"].dtype == np.float32 and memory[2]["a"].dtype == np.float32
+
+
+def test_clipping():
+    grads = {"a": np.array([3.0, -4.0]), "b": np.array([[12.0]])}
+    clipped, norm = optim.clip_by_norm(grads, 6.5)
+    assert norm == 13
+    np.testing.assert_allclose(clipped["a"], [1.5, -2])
+    same, _ = optim.clip_by_norm(grads, 14)
+    np.testing.assert_array_equal(same["a"], grads["a"])
+    assert optim.clip_by_norm({"a": np.zeros(2)}, 1)[1] == 0
+    limited = optim.clip_by_value(grads, 3.5)
+    np.testing.assert_array_equal(limited["a"], [3, -3.5])
+    np.testing.assert_array_equal(limited["b"], [[3.5]])
+    tensor = torch.zeros(2, requires_grad=True)
+    tensor.grad = torch.tensor([3.0, -4.0])
+    torch.nn.utils.clip_grad_norm_([tensor], 2.5)
+    ours, _ = optim.clip_by_norm({"a": np.array([3.0, -4.0])}, 2.5)
+    np.testing.assert_allclose(ours["a"], tensor.grad.numpy(), rtol=1e-6)
