@@ -4,6 +4,7 @@ One product makes all input projections of a chunk of steps, one a step the recu
 a chunk each weight gradient. A cell itself is elementwise (see `companion.cells.Cell`).
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ from companion.params import check_array, check_params
 # Steps are taken in chunks of about this many pre-activations: memory stays bounded however long
 # the sequence, and a chunk stays in the processor's cache between its product and its use.
 CHUNK = 1 << 18
+WEIGHTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
 
 class Tape(NamedTuple):
@@ -46,13 +48,15 @@ def forward(cell, params, xs, state=None, keep_tape=True):
     kept = np.empty((K, held, B, H), xs.dtype)
     ys = np.empty((T, B, H), xs.dtype)
     states[:, 0] = first
+    run, _, p = _loops(cell, params, xs.dtype)
+    weight = np.require(params["weight_hh"], requirements="CW")
     for start in range(0, T, steps):
         stop = min(start + steps, T)
         n = stop - start
         at = start if keep_tape else 0
         span = states[:, at : at + n + 1]
         a_x, b_h = _project(cell, params, xs[start:stop], H)
-        _steps_forward(cell, params, (a_x, b_h), span, kept[:, at : at + n])
+        run(a_x, b_h, weight, span, kept[:, at : at + n], p)
         ys[start:stop] = span[0, 1:]
         if not keep_tape:
             states[:, 0] = span[:, n]
@@ -80,30 +84,40 @@ def backward(cell, params, tape, dys, dstate=None):
     if tape.states.shape != (len(cell.states), T + 1, B, H) or len(tape.kept) != len(cell.kept):
         raise ValueError(f"tape must come from forward with this cell ({cell.name}) and {H} units")
     check_array("dys", dys, (T, B, H), dtype)
-    dstate = _check_state("dstate", cell, dstate, (B, H), dtype)
+    dstate = np.array(_check_state("dstate", cell, dstate, (B, H), dtype))
 
-    grads = {name: np.zeros_like(params[name]) for name in _names(cell)}
+    grads = {name: np.zeros(params[name].shape, dtype) for name in WEIGHTS}
     dxs = np.empty_like(tape.xs)
+    dys = np.require(dys, requirements="CW")
+    _, run, p = _loops(cell, params, dtype)
+    weight = np.require(params["weight_hh"], requirements="CW")
+    dp = np.zeros((len(p), H), dtype)
     steps = _chunk(cell, B, H)
+    da_x = np.empty((min(T, steps), B, len(cell.gates) * H), dtype)
+    da_h = np.empty_like(da_x) if cell.split else da_x
     for stop in range(T, 0, -steps):
         start = max(stop - steps, 0)
+        n = stop - start
         span = tape.states[:, start : stop + 1]
-        da_x, da_h, dp, dstate = _steps_backward(
-            cell, params, (span, tape.kept[:, start:stop]), dys[start:stop], dstate
+        run(
+            da_x[:n],
+            da_h[:n],
+            weight,
+            span,
+            tape.kept[:, start:stop],
+            dys[start:stop],
+            dstate,
+            p,
+            dp,
         )
         # One product a weight: the sum over time and batch of outer products.
-        flat_x, flat_h = (
-            da_x.reshape(-1, len(cell.gates) * H),
-            da_h.reshape(-1, len(cell.gates) * H),
-        )
-        grads["weight_ih"] += flat_x.T @ tape.xs[start:stop].reshape(-1, D)
-        grads["weight_hh"] += flat_h.T @ span[0, :-1].reshape(-1, H)
+        flat_x, flat_h = (da[:n].reshape(n * B, len(cell.gates) * H) for da in (da_x, da_h))
+        grads["weight_ih"] += flat_x.T @ tape.xs[start:stop].reshape(n * B, D)
+        grads["weight_hh"] += flat_h.T @ span[0, :-1].reshape(n * B, H)
         grads["bias_ih"] += flat_x.sum(0)
         grads["bias_hh"] += flat_h.sum(0)
-        for name, d in zip(cell.peepholes, dp, strict=True):
-            grads[name] += d
-        dxs[start:stop] = (flat_x @ params["weight_ih"]).reshape(stop - start, B, D)
-    return grads, dxs, tuple(np.array(d) for d in dstate)
+        dxs[start:stop] = (flat_x @ params["weight_ih"]).reshape(n, B, D)
+    return grads | dict(zip(cell.peepholes, dp, strict=True)), dxs, tuple(dstate)
 
 
 def history(cell, tape):
@@ -116,22 +130,33 @@ def history(cell, tape):
     return {name: np.array(values) for name, values in named.items()}
 
 
-def _steps_forward(cell, params, projected, states, kept):
-    """The recurrence: fills states[:, 1:] and kept from states[:, 0]. Shapes as in `Tape`."""
-    a_x, b_h = projected
+def _loops(cell, params, dtype):
+    """The two loops over time that run this cell: compiled ones if it has them, or plain NumPy."""
+    p = tuple(params[name] for name in cell.peepholes)
+    found = cell.loops(dtype) if cell.loops else None
+    if found is None:
+        return partial(_forward_loop, cell), partial(_backward_loop, cell), p
+    return *found, tuple(np.require(value, requirements="CW") for value in p)
+
+
+def _forward_loop(cell, a_x, b_h, weight, states, kept, p):
+    """The recurrence: fills states[:, 1:] and kept from states[:, 0]. Shapes as in `Tape`.
+
+    a_x: input part of the pre-activations (T, B, G·H). b_h: recurrent bias of the split gates.
+    weight: weight_hh (G·H, H). p: the peepholes.
+    """
     T, B, rows = a_x.shape
     H = states.shape[-1]
-    joint = rows - len(cell.split) * H
-    weight = params["weight_hh"].T
+    joint = rows - len(b_h)
+    weight = weight.T
     a_h = np.empty((B, rows), a_x.dtype)
-    recurrent_parts = _blocks(a_h[:, joint:], H)
+    sums, recurrent_parts = _blocks(a_h[:, :joint], H), _blocks(a_h[:, joint:], H)
     carried = [cell.states.index(name) for name in cell.carries]
-    p = tuple(params[name] for name in cell.peepholes)
     for t in range(T):
         np.dot(states[0, t], weight, out=a_h)
         a_h[:, :joint] += a_x[t, :, :joint]
         a_h[:, joint:] += b_h
-        a = _blocks(a_h[:, :joint], H) + _blocks(a_x[t, :, joint:], H) + recurrent_parts
+        a = sums + _blocks(a_x[t, :, joint:], H) + recurrent_parts
         state, keep = cell.step(a, tuple(states[s, t] for s in carried), p)
         for s, value in enumerate(state):
             states[s, t + 1] = value
@@ -139,22 +164,18 @@ def _steps_forward(cell, params, projected, states, kept):
             kept[k, t] = value
 
 
-def _steps_backward(cell, params, taped, dys, dstate):
-    """The recurrence backwards. Returns da_x and da_h (T, B, G·H), dp, and dstate at the start."""
-    states, kept = taped
+def _backward_loop(cell, da_x, da_h, weight, states, kept, dys, dstate, p, dp_sum):
+    """The recurrence backwards: fills da_x and da_h (T, B, G·H), adds to dp_sum.
+
+    dstate: (S, B, H), derivative for the last state, in; for the first state, out.
+    da_h is da_x itself unless the cell splits gates. weight, states, kept, p: as in forward.
+    """
     T, B, H = dys.shape
-    rows = len(cell.gates) * H
-    joint = rows - len(cell.split) * H
-    da_x = np.empty((T, B, rows), dys.dtype)
-    da_h = np.empty_like(da_x) if cell.split else da_x
-    weight = params["weight_hh"]
+    joint = da_x.shape[-1] - len(cell.split) * H
     carried = [cell.states.index(name) for name in cell.carries]
-    p = tuple(params[name] for name in cell.peepholes)
-    dp_sum = tuple(np.zeros(H, dys.dtype) for _ in p)
-    dh, *others = dstate
     for t in reversed(range(T)):
         da, dcarry, dp = cell.derivative(
-            (dh + dys[t], *others),
+            (dstate[0] + dys[t], *dstate[1:]),
             tuple(states[:, t + 1]),
             tuple(kept[:, t]),
             tuple(states[s, t] for s in carried),
@@ -167,15 +188,12 @@ def _steps_backward(cell, params, taped, dys, dstate):
             da_h[t, :, :joint] = da_x[t, :, :joint]
         for total, value in zip(dp_sum, dp, strict=True):
             total += value.sum(0)
-        # h_{t-1} is reached through the weights, and where a cell reads it elementwise, directly.
-        dh = np.dot(da_h[t], weight)
-        others = [np.zeros_like(d) for d in others]
+        # A state that the step before does not read elementwise has no derivative of its own;
+        # h is also reached through the weights.
+        dstate[...] = 0
         for s, value in zip(carried, dcarry, strict=True):
-            if s == 0:
-                dh += value
-            else:
-                others[s - 1] = value
-    return da_x, da_h, dp_sum, (dh, *others)
+            dstate[s] = value
+        dstate[0] += np.dot(da_h[t], weight)
 
 
 def _project(cell, params, xs, H):
@@ -196,10 +214,6 @@ def _blocks(a, H):
 
 def _chunk(cell, B, H):
     return max(1, CHUNK // max(1, B * len(cell.gates) * H))
-
-
-def _names(cell):
-    return ("weight_ih", "weight_hh", "bias_ih", "bias_hh", *cell.peepholes)
 
 
 def _check_state(name, cell, state, shape, dtype):

@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import textwrap
 from dataclasses import replace
 
 import numpy as np
@@ -16,10 +17,15 @@ lstm = CELLS["lstm"]
 
 
 def rebuilt(function, tree):
-    """The function that a changed syntax tree of it defines."""
-    scope = dict(function.__globals__)
+    """The function that a changed syntax tree of it defines, with its globals and closure."""
+    free = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
+    scope = dict(function.__globals__) | {name: c.cell_contents for name, c in free.items()}
     exec(compile(ast.fix_missing_locations(tree), "<mutant>", "exec"), scope)
     return scope[function.__name__]
+
+
+def parsed(function):
+    return ast.parse(textwrap.dedent(inspect.getsource(function)))
 
 
 def edited(function, old, new):
@@ -53,23 +59,31 @@ def test_classic_bug_in_the_derivative_is_caught(bug):
 ENGINE = {
     "dropped last-state gradient": (
         "backward",
-        'dstate = _check_state("dstate", cell, dstate, (B, H), dtype)',
-        'dstate = _check_state("dstate", cell, None, (B, H), dtype)',
+        '_check_state("dstate", cell, dstate, (B, H), dtype)',
+        '_check_state("dstate", cell, None, (B, H), dtype)',
     ),
     "no sum over time": (
         "backward",
-        "flat_x.T @ tape.xs[start:stop].reshape(-1, D)",
-        "da_x[-1].T @ tape.xs[-1]",
+        "flat_x.T @ tape.xs[start:stop].reshape(n * B, D)",
+        "da_x[n - 1].T @ tape.xs[-1]",
     ),
     "h_t for h_{t-1}": ("backward", "span[0, :-1]", "span[0, 1:]"),
     "recurrent weights transposed": (
-        "_steps_backward",
+        "_backward_loop",
         "np.dot(da_h[t], weight)",
         "np.dot(da_h[t][:, :5], weight[:5].T)",
     ),
-    "dy not added": ("_steps_backward", "(dh + dys[t], *others)", "(dys[t], *others)"),
-    "only the last dy": ("_steps_backward", "dh + dys[t]", "dh + dys[t] * (t == T - 1)"),
-    "no bias gradient over the batch": ("backward", "flat_x.sum(0)", "da_x[:, 0].sum(0)"),
+    "dy not added": (
+        "_backward_loop",
+        "(dstate[0] + dys[t], *dstate[1:])",
+        "(dys[t], *dstate[1:])",
+    ),
+    "only the last dy": (
+        "_backward_loop",
+        "dstate[0] + dys[t]",
+        "dstate[0] + dys[t] * (t == T - 1)",
+    ),
+    "no bias gradient over the batch": ("backward", "flat_x.sum(0)", "da_x[:n, 0].sum(0)"),
 }
 
 
@@ -151,6 +165,10 @@ class Mutate(ast.NodeTransformer):
             return ast.UnaryOp(ast.USub(), node)
         return node
 
+    def visit_Call(self, node):
+        """A slope is an even function of its tanh: -y for y in it changes nothing."""
+        return node if node.func.id.endswith("_slope") else self.generic_visit(node)
+
     def visit_Return(self, node):
         """Swap two neighbours in the returned da."""
         da = node.value.elts[0]
@@ -160,13 +178,25 @@ class Mutate(ast.NodeTransformer):
         return self.generic_visit(node)
 
 
-# -x for x leaves x · x as it is, if both change; one at a time it does not.
-@pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)
+# A gate held open adds no maths of its own: its cells are the peephole cell's and the LSTM's.
+OWN_MATHS = {
+    name: cell for name, cell in CELLS.items() if "held_open" not in cell.derivative.__module__
+}
+
+
+# Dropping a factor that is 1 changes nothing.
+EQUIVALENT = {
+    "no_input_activation": {"dc * i * g_slope(g): right operand dropped"},
+    "no_output_activation": {"dh * o * y_slope(y): right operand dropped"},
+}
+
+
+@pytest.mark.parametrize("cell", OWN_MATHS.values(), ids=OWN_MATHS)
 def test_every_mutation_of_a_derivative_is_caught(cell):
     survivors, k = [], 0
     while True:
         mutate = Mutate(k)
-        tree = mutate.visit(ast.parse(inspect.getsource(cell.derivative)))
+        tree = mutate.visit(parsed(cell.derivative))
         if mutate.what is None:
             break
         k += 1
@@ -178,4 +208,4 @@ def test_every_mutation_of_a_derivative_is_caught(cell):
             except TypeError:  # a negated tuple, say: the mutant does not run
                 continue
     assert k > 5
-    assert not survivors
+    assert set(survivors) == EQUIVALENT.get(cell.name, set())

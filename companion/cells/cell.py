@@ -16,6 +16,7 @@ class Cell:
     peepholes: names of the cell's elementwise weights, each of shape (H,).
     split: the last gates of `gates`, if `step` wants their input part and their recurrent part
         apart instead of their sum.
+    loops: set by `companion.compiled`: from a dtype to fused loops over time, or None.
 
     Every value below is an array of shape (B, H), every group a tuple in the order above:
 
@@ -37,6 +38,7 @@ class Cell:
     derivative: Callable
     peepholes: tuple[str, ...] = ()
     split: tuple[str, ...] = ()
+    loops: Callable | None = None
 
     def __post_init__(self):
         if not self.states or self.states[0] != "h":

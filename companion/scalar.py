@@ -1,0 +1,55 @@
+"""sigmoid and tanh of one number, for compiled cells. Needs numba.
+
+In float32 they are a rational function, which the compiler turns into vector instructions; a call
+of the C library would keep it from doing so.
+"""
+
+import math
+
+import numpy as np
+from numba import njit
+
+compile_float32 = njit(error_model="numpy", fastmath={"contract", "reassoc", "arcp", "nsz"})
+f4 = np.float32
+# tanh(x) ≈ x P(x²) / Q(x²) on |x| < 7.9, where float32's tanh is already 1: the coefficients
+# of Eigen's generic_fast_tanh_float.
+LIMIT = f4(7.90531110763549805)
+P = tuple(map(f4, (-2.76076847742355e-16, 2.00018790482477e-13, -8.60467152213735e-11,
+                   5.12229709037114e-08, 1.48572235717979e-05, 6.37261928875436e-04,
+                   4.89352455891786e-03)))  # fmt: skip
+Q = tuple(map(f4, (1.19825839466702e-06, 1.18534705686654e-04, 2.26843463243900e-03,
+                   4.89352518554385e-03)))  # fmt: skip
+P6, P5, P4, P3, P2, P1, P0 = P
+Q3, Q2, Q1, Q0 = Q
+HALF, ONE = f4(0.5), f4(1)
+
+
+@compile_float32
+def tanh32(x):
+    x = LIMIT if x > LIMIT else x  # nan is neither above nor below: it stays nan
+    x = -LIMIT if x < -LIMIT else x
+    y = x * x
+    p = ((((((P6 * y + P5) * y + P4) * y + P3) * y + P2) * y + P1) * y + P0) * x
+    q = ((Q3 * y + Q2) * y + Q1) * y + Q0
+    return p / q
+
+
+@compile_float32
+def sigmoid32(x):
+    return HALF + HALF * tanh32(HALF * x)
+
+
+@njit(error_model="numpy")
+def tanh64(x):
+    return math.tanh(x)
+
+
+@njit(error_model="numpy")
+def sigmoid64(x):
+    return 1.0 / (1.0 + math.exp(-x))
+
+
+SCALAR = {
+    np.float32: {"sigmoid": sigmoid32, "tanh": tanh32},
+    np.float64: {"sigmoid": sigmoid64, "tanh": tanh64},
+}
