@@ -17,6 +17,8 @@ from types import CellType, FunctionType
 
 import numpy as np
 
+# Units worked on at a time: all that a step reads and writes then fits into the fastest cache.
+W = 64
 # Rounding may be rearranged, but nan and inf keep their meaning.
 FAST = {"contract", "reassoc", "arcp", "nsz"}
 
@@ -51,7 +53,7 @@ def _build(cell, dtype):
     source = _source(cell)
     path = _store(f"{cell.name}_{dtype}", source, _fingerprint(cell))
     spec = importlib.util.spec_from_file_location(f"companion_{path.stem}", path)
-    module = importlib.util.module_from_spec(spec)
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
     module.step = _scalar(cell.step, dtype.type)
     module.derivative = _scalar(cell.derivative, dtype.type)
     module.FAST = FAST
@@ -69,11 +71,11 @@ def _signatures(cell, dtype):
 
     number = from_dtype(dtype)
 
-    def array(dimensions, layout="C"):
-        return types.Array(number, dimensions, layout)
+    def array(dimensions):
+        return types.Array(number, dimensions, "C")
 
     p = types.UniTuple(array(1), len(cell.peepholes))
-    tape = (array(4, "A"), array(4, "A"))
+    tape = [types.UniTuple(array(3), len(names)) for names in (cell.states, cell.kept)]
     forward = (array(3), array(1), array(2), *tape, p)
     backward = (array(3), array(3), array(2), *tape, array(3), array(3), p, array(2))
     return forward, backward
@@ -99,6 +101,7 @@ def _scalar(function, number):
     names = function.__code__.co_names
     scope = {name: inner(v) for name, v in function.__globals__.items() if name in names}
     scope |= {name: number(v) for name, v in scope.items() if isinstance(v, int | float)}
+    scope["__name__"] = __name__  # numba's cache looks a function's module up by it
     closure = tuple(CellType(inner(c.cell_contents)) for c in function.__closure__ or ())
     constants = tuple(
         number(v) if isinstance(v, int | float) and not isinstance(v, bool) else v
@@ -108,7 +111,8 @@ def _scalar(function, number):
         constants = function.__code__.co_consts  # it counts positions, and computes nothing
     code = function.__code__.replace(co_consts=constants)
     fresh = FunctionType(code, scope, function.__name__, None, closure)
-    return njit(error_model="numpy", fastmath=FAST)(fresh)
+    # A call that stays a call would keep the loop around it from becoming vector instructions.
+    return njit(error_model="numpy", fastmath=FAST, forceinline=True)(fresh)
 
 
 def _fingerprint(cell):
@@ -157,124 +161,129 @@ def _store(name, source, fingerprint):
 
 
 def _source(cell):
-    """Python text of the two loops for a cell with these gates, states, kept values, peepholes."""
-    G, S, K, P = map(len, (cell.gates, cell.states, cell.kept, cell.peepholes))
-    first_split = G - len(cell.split)
+    """Python text of the two loops for a cell with these gates, states, kept values, peepholes.
+
+    A row is worked in blocks of at most W units, which are copied into one array, worked on, and
+    copied out of another. The compiler turns a loop into vector instructions only where it can
+    see that no index is negative and that what is written does not overlap what is read.
+    """
+    S, K, P = map(len, (cell.states, cell.kept, cell.peepholes))
+    G, split = len(cell.gates), len(cell.split)
+    joint = G - split
+    A = G + split
     carried = [cell.states.index(name) for name in cell.carries]
-    split = range(first_split, G)
+    C = len(carried)
 
-    def names(prefix, numbers):
-        return [f"{prefix}{n}" for n in numbers]
+    def gate(array, k):
+        return f"{array}[{k} * H + m : {k} * H + m + n]"
 
-    def at_j(prefix, numbers):
-        return "(" + "".join(f"{prefix}{n}[j], " for n in numbers) + ")"
+    def unit(array):
+        return f"{array}[m : m + n]"
 
-    def tuple_of(items):
-        return "(" + "".join(f"{item}, " for item in items) + ")"
+    def blocks(name, count):
+        return [f"    {name}{k} = {name}[{k} * W : {k + 1} * W]" for k in range(count)]
 
-    x, h, s, c, k, p = (
-        names(prefix, numbers)
-        for prefix, numbers in (
-            ("x", range(G)), ("h", range(G)), ("s", range(S)),
-            ("c", carried), ("k", range(K)), ("p", range(P)),
-        )
-    )  # fmt: skip
-    bias, dx, dh, d, dp = (
-        names(prefix, numbers)
-        for prefix, numbers in (
-            ("b", split), ("dx", range(G)), ("dh", split), ("d", range(S)), ("dp", range(P)),
-        )
-    )  # fmt: skip
+    def copy_in(k, *sources):
+        names = ("r", "q")[: len(sources)]
+        lines = [f"{name} = {source}" for name, source in zip(names, sources, strict=True)]
+        return [
+            *lines,
+            "for j in range(n):",
+            f"    x{k}[j] = {' + '.join(f'{v}[j]' for v in names)}",
+        ]
 
-    def rows(array, numbers):
-        return [f"{array}[{n} * H : ({n} + 1) * H]" for n in numbers]
+    def copy_out(target, k, operator="="):
+        return [f"r = {target}", "for j in range(n):", f"    r[j] {operator} y{k}[j]"]
 
-    a = [f"x{n}[j] + h{n}[j]" for n in range(first_split)]
-    a += [f"x{n}[j]" for n in split] + [f"h{n}[j] + b{n}[j]" for n in split]
-    peep = [f"p[{n}]" for n in range(P)]
-    state_rows = [f"states[{n}, t + 1, b]" for n in range(S)]
-    carry_rows = [f"states[{n}, t, b]" for n in carried]
-    kept_rows = [f"kept[{n}, t, b]" for n in range(K)]
-    forward_arguments = (
-        rows("a_x[t, b]", range(G)) + rows("a_h[b]", range(G)) + carry_rows + state_rows + kept_rows
-        + peep + [f"b_h[{n} * H : ({n} + 1) * H]" for n in range(len(cell.split))]
-    )  # fmt: skip
-    backward_arguments = (
-        [f"dstate[{n}, b]" for n in range(S)] + ["dys[t, b]"] + state_rows + kept_rows + carry_rows
-        + peep + rows("da_x[t, b]", range(G)) + rows("da_h[t, b]", split)
-        + [f"dp[{n}]" for n in range(P)]
-    )  # fmt: skip
-    out = tuple_of(names("n_", range(S)))
-    kept = tuple_of(names("m_", range(K)))
-    da = tuple_of(names("e_", range(G + len(cell.split))))
-    dcarry = tuple_of(names("r_", carried))
-    q = tuple_of(names("q_", range(P)))
+    def group(first, count):
+        return "(" + "".join(f"x{first + k}[j], " for k in range(count)) + ")"
+
+    def indented(lines):
+        return [" " * 16 + line for line in lines]
+
+    carry = [unit(f"states[{k}][t, b]") for k in carried]
+    new = [unit(f"states[{k}][t + 1, b]") for k in range(S)]
+    kept = [unit(f"kept[{k}][t, b]") for k in range(K)]
+    p = [unit(f"p[{k}]") for k in range(P)]
+    over_units = [
+        "        for b in range(B):",
+        "            for m in range(0, H, W):",
+        "                n = min(W, H - m)",
+    ]
+
+    sources = [(gate("a_x[t, b]", k), gate("a_h[b]", k)) for k in range(joint)]
+    sources += [(gate("a_x[t, b]", joint + k),) for k in range(split)]
+    sources += [(gate("a_h[b]", joint + k), gate("b_h", k)) for k in range(split)]
+    sources += [(row,) for row in carry + p]
+    body = [line for k, pair in enumerate(sources) for line in copy_in(k, *pair)]
+    body += ["for j in range(n):"]
+    body += [f"    new = step({group(0, A)}, {group(A, C)}, {group(A + C, P)})"]
+    body += [f"    y{k}[j] = new[0][{k}]" for k in range(S)]
+    body += [f"    y{S + k}[j] = new[1][{k}]" for k in range(K)]
+    body += [line for k, target in enumerate(new + kept) for line in copy_out(target, k)]
     lines = [
         '"""Generated by companion.compiled; `step` and `derivative` are the cell\'s own."""',
         "import numpy as np",
         "from numba import njit",
         "",
-        "options = dict(error_model='numpy', fastmath=FAST)",
+        f"W = {W}",
         "",
         "",
-        "@njit(noalias=True, **options)",
-        f"def forward_row({', '.join(x + h + c + s + k + p + bias)}):",
-        "    for j in range(s0.size):",
-        f"        new = step({tuple_of(a)}, {at_j('c', carried)}, {at_j('p', range(P))})",
-        f"        {out} = new[0]",
-        *([f"        {kept} = new[1]"] if K else []),
-        *[f"        s{n}[j] = n_{n}" for n in range(S)],
-        *[f"        k{n}[j] = m_{n}" for n in range(K)],
-        "",
-        "",
-        "@njit(cache=True, **options)",
+        "@njit(cache=True, error_model='numpy', fastmath=FAST)",
         "def forward(a_x, b_h, weight, states, kept, p):",
         "    T, B, rows = a_x.shape",
-        "    H = states.shape[3]",
+        "    H = states[0].shape[2]",
+        "    weight_t = weight.T.copy()",
         "    a_h = np.empty((B, rows), a_x.dtype)",
-        "    h = np.empty((B, H), a_x.dtype)",
+        f"    x = np.empty({len(sources)} * W, a_x.dtype)",
+        f"    y = np.empty({S + K} * W, a_x.dtype)",
+        *blocks("x", len(sources)),
+        *blocks("y", S + K),
         "    for t in range(T):",
-        "        h[:] = states[0, t]",
         "        if B == 1:",
-        "            np.dot(weight, h[0], a_h[0])",
+        "            np.dot(weight, states[0][t, 0], a_h[0])",
         "        else:",
-        "            np.dot(h, weight.T, a_h)",
-        "        for b in range(B):",
-        f"            forward_row({', '.join(forward_arguments)})",
+        "            np.dot(states[0][t], weight_t, a_h)",
+        *over_units,
+        *indented(body),
+    ]
+
+    sources = [(unit("dstate[0, b]"), unit("dys[t, b]"))]
+    sources += [(unit(f"dstate[{k}, b]"),) for k in range(1, S)]
+    sources += [(row,) for row in new + kept + carry + p]
+    counts = (S, S, K, C, P)
+    groups = [group(sum(counts[:n]), count) for n, count in enumerate(counts)]
+    results = [f"new[0][{k}]" for k in range(A)]
+    targets = [(gate("da_x[t, b]", k), k, "=") for k in range(G)]
+    targets += [(gate("da_h[t, b]", joint + k), G + k, "=") for k in range(split)]
+    targets += [(gate("da_h[t, b]", k), k, "=") for k in range(joint if split else 0)]
+    targets += [(unit(f"dstate[{s}, b]"), A + k, "=") for k, s in enumerate(carried)]
+    targets += [(unit(f"dp[{k}]"), A + C + k, "+=") for k in range(P)]
+    results += [f"new[1][{k}]" for k in range(C)] + [f"new[2][{k}]" for k in range(P)]
+    body = [line for k, pair in enumerate(sources) for line in copy_in(k, *pair)]
+    body += ["for j in range(n):", f"    new = derivative({', '.join(groups)})"]
+    body += [f"    y{k}[j] = {result}" for k, result in enumerate(results)]
+    body += [line for target in targets for line in copy_out(*target)]
+    lines += [
         "",
         "",
-        "@njit(noalias=True, **options)",
-        f"def backward_row({', '.join(d + ['dy'] + s + k + c + p + dx + dh + dp)}):",
-        "    for j in range(dy.size):",
-        f"        dstate = (d0[j] + dy[j], {''.join(f'd{n}[j], ' for n in range(1, S))})",
-        f"        new = derivative(dstate, {at_j('s', range(S))}, {at_j('k', range(K))}, "
-        f"{at_j('c', carried)}, {at_j('p', range(P))})",
-        f"        {da} = new[0]",
-        *([f"        {dcarry} = new[1]"] if carried else []),
-        *([f"        {q} = new[2]"] if P else []),
-        *[f"        dx{n}[j] = e_{n}" for n in range(G)],
-        *[f"        dh{n}[j] = e_{G + i}" for i, n in enumerate(split)],
-        *[f"        d{n}[j] = {f'r_{n}' if n in carried else '0'}" for n in range(S)],
-        *[f"        dp{n}[j] += q_{n}" for n in range(P)],
-        "",
-        "",
-        "@njit(cache=True, **options)",
+        "@njit(cache=True, error_model='numpy', fastmath=FAST)",
         "def backward(da_x, da_h, weight, states, kept, dys, dstate, p, dp):",
         "    T, B, H = dys.shape",
         "    dh = np.empty((B, H), dys.dtype)",
+        f"    x = np.empty({len(sources)} * W, dys.dtype)",
+        f"    y = np.empty({len(results)} * W, dys.dtype)",
+        *blocks("x", len(sources)),
+        *blocks("y", len(results)),
         "    for t in range(T - 1, -1, -1):",
-        "        for b in range(B):",
-        f"            backward_row({', '.join(backward_arguments)})",
-        *(
-            [f"            da_h[t, b, : {first_split} * H] = da_x[t, b, : {first_split} * H]"]
-            if cell.split
-            else []
-        ),
+        *over_units,
+        *indented(body),
         "        if B == 1:",
         "            np.dot(weight.T, da_h[t, 0], dh[0])",
         "        else:",
         "            np.dot(da_h[t], weight, dh)",
-        "        dstate[0] += dh" if 0 in carried else "        dstate[0] = dh",
+        f"        dstate[0] {'+=' if 0 in carried else '='} dh",
+        *[f"        dstate[{k}] = 0" for k in range(1, S) if k not in carried],
         "",
     ]
     return "\n".join(lines)

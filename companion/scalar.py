@@ -9,7 +9,9 @@ import math
 import numpy as np
 from numba import njit
 
-compile_float32 = njit(error_model="numpy", fastmath={"contract", "reassoc", "arcp", "nsz"})
+compile_float32 = njit(
+    forceinline=True, error_model="numpy", fastmath={"contract", "reassoc", "arcp", "nsz"}
+)
 f4 = np.float32
 # tanh(x) ≈ x P(x²) / Q(x²) on |x| < 7.9, where float32's tanh is already 1: the coefficients
 # of Eigen's generic_fast_tanh_float.

@@ -67,7 +67,7 @@ ENGINE = {
         "flat_x.T @ tape.xs[start:stop].reshape(n * B, D)",
         "da_x[n - 1].T @ tape.xs[-1]",
     ),
-    "h_t for h_{t-1}": ("backward", "span[0, :-1]", "span[0, 1:]"),
+    "h_t for h_{t-1}": ("backward", "span[0][:-1]", "span[0][1:]"),
     "recurrent weights transposed": (
         "_backward_loop",
         "np.dot(da_h[t], weight)",

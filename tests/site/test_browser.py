@@ -76,6 +76,7 @@ def violations(tab, axe, mode):
     found = tab.evaluate(
         """() => axe.run(document, {
             resultTypes: ["violations"],
+            preload: false,  // it would look for imported style sheets at the wrong place
             rules: {"label-content-name-mismatch": {enabled: true}},
         }).then(result => result.violations.map(one => ({
             id: one.id,

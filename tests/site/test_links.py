@@ -127,7 +127,7 @@ def test_notebook_can_be_downloaded(name):
 def test_chapters_and_sections_carry_the_numbers_of_the_outline():
     numbers = {}
     for name in TOC:
-        number = soup(f"{name}.html").h1.find("span", class_="section-number")
+        number = soup(f"{name}.html").select_one("article h1").find("span", class_="section-number")
         numbers[name] = number.get_text().strip(" .") if number else ""
     expected = {
         "book/intro": "",
@@ -150,5 +150,5 @@ def test_chapters_and_sections_carry_the_numbers_of_the_outline():
     }
     assert {name: numbers[name] for name in expected} == expected
     for name in NOTEBOOKS:
-        first = soup(f"{name}.html").h2.find("span", class_="section-number")
+        first = soup(f"{name}.html").select_one("article h2").find("span", class_="section-number")
         assert first.get_text().strip(" .") == f"{numbers[name]}.1"

@@ -1,0 +1,153 @@
+"""Compiled cells are the plain cells, faster."""
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+numba = pytest.importorskip("numba", reason="compiled cells need numba")
+
+from companion import CELLS, Cell, backward, forward, init  # noqa: E402
+from companion.compiled import compiled  # noqa: E402
+from companion.gradcheck import check_cell  # noqa: E402
+
+COMPILED = {name: compiled(cell) for name, cell in CELLS.items()}
+
+
+def run(cell, params, xs, state, dys):
+    ys, last, tape = forward(cell, params, xs, state)
+    grads, dxs, first = backward(cell, params, tape, dys, last)
+    return {"ys": ys, "dxs": dxs} | grads | {f"{k}": v for k, v in enumerate(last + first)}
+
+
+@pytest.mark.parametrize("with_state", [True, False], ids=["state", "no state"])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float32, 5e-6), (np.float64, 1e-13)])
+@pytest.mark.parametrize("name", CELLS)
+def test_compiled_is_plain(name, dtype, tolerance, with_state):
+    rng = np.random.default_rng(0)
+    # One row and several; units that fill a block of 64, and that do not.
+    for T, B, D, H in [(1, 1, 1, 1), (9, 1, 3, 5), (7, 3, 4, 70), (3, 2, 2, 128)]:
+        params = init(CELLS[name], D, H, rng, dtype)
+        xs = rng.normal(size=(T, B, D)).astype(dtype)
+        dys = rng.normal(size=(T, B, H)).astype(dtype)
+        state = tuple(rng.normal(size=(B, H)).astype(dtype) for _ in CELLS[name].states)
+        data = params, xs, state if with_state else None, dys
+        fast, plain = run(COMPILED[name], *data), run(CELLS[name], *data)
+        for key, value in plain.items():
+            scale = max(1, np.abs(value).max())
+            assert fast[key].dtype == dtype
+            np.testing.assert_allclose(fast[key], value, rtol=0, atol=tolerance * scale)
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_gradients_agree_with_the_complex_step(name):
+    assert check_cell(COMPILED[name]).ok
+
+
+@pytest.mark.parametrize(("T", "B"), [(0, 2), (3, 0)])
+def test_empty_input(T, B):
+    params = init(CELLS["lstm"], 2, 3, np.random.default_rng(0))
+    ys, last, tape = forward(COMPILED["lstm"], params, np.zeros((T, B, 2)))
+    grads, dxs, _ = backward(COMPILED["lstm"], params, tape, np.zeros((T, B, 3)))
+    assert ys.shape == (T, B, 3) and not any(g.any() for g in grads.values())
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_nan_stays_in_its_row_and_huge_numbers_are_finite(dtype):
+    rng = np.random.default_rng(0)
+    params = init(CELLS["lstm"], 2, 70, rng, dtype)
+    xs = np.where(rng.normal(size=(5, 3, 2)) > 0, 1e30, -1e30).astype(dtype)
+    ys, last, _ = forward(COMPILED["lstm"], params, xs)
+    assert all(np.isfinite(value).all() for value in (ys, *last))
+    xs[2, 1] = np.nan
+    ys, _, _ = forward(COMPILED["lstm"], params, xs)
+    assert np.isnan(ys[2:, 1]).all() and np.isfinite(ys[:, [0, 2]]).all()
+
+
+def test_read_only_and_oddly_laid_out_arrays_work():
+    rng = np.random.default_rng(0)
+    params = {k: np.asfortranarray(v) for k, v in init(CELLS["peephole"], 2, 3, rng).items()}
+    xs, dys = rng.normal(size=(4, 2, 8))[..., ::4], np.asfortranarray(rng.normal(size=(4, 2, 3)))
+    for value in (*params.values(), xs, dys):
+        value.flags.writeable = False
+    fast = run(COMPILED["peephole"], params, xs, None, dys)
+    plain = run(CELLS["peephole"], params, xs, None, dys)
+    for key, value in plain.items():
+        np.testing.assert_allclose(fast[key], value, atol=1e-12)
+
+
+def test_activations_of_single_numbers_are_accurate():
+    from companion.scalar import SCALAR
+
+    x = np.linspace(-100, 100, 20001)
+    exact = {"sigmoid": 1 / (1 + np.exp(-x)), "tanh": np.tanh(x)}
+    for number, tolerance in ((np.float32, 5e-7), (np.float64, 1e-14)):
+        for name, function in SCALAR[number].items():
+            values = np.array([function(number(v)) for v in x])
+            assert np.abs(values - exact[name]).max() < tolerance, (name, number)
+
+
+def test_a_readers_own_cell_compiles():
+    def step(a, carry, p):
+        (ah,) = a
+        h = ah / (1 + abs(ah))
+        return (h,), (ah,)
+
+    def derivative(dstate, state, kept, carry, p):
+        (dh,) = dstate
+        (ah,) = kept
+        return (dh / ((1 + abs(ah)) * (1 + abs(ah))),), (), ()
+
+    softsign = Cell("softsign", ("h",), ("h",), (), ("a",), step, derivative)
+    rng = np.random.default_rng(0)
+    data = init(softsign, 2, 3, rng), rng.normal(size=(5, 2, 2)), None, rng.normal(size=(5, 2, 3))
+    fast, plain = run(compiled(softsign), *data), run(softsign, *data)
+    np.testing.assert_allclose(fast["dxs"], plain["dxs"], atol=1e-13)
+
+
+SECOND = """
+import sys, time
+import numpy as np
+from companion import CELLS, forward, init
+start = time.perf_counter()
+from companion.compiled import compiled
+cell = compiled(CELLS["lstm"])
+params = init(cell, 2, 3, np.random.default_rng(0), np.float32)
+forward(cell, params, np.zeros((4, 1, 2), np.float32))
+print(time.perf_counter() - start)
+"""
+
+
+def second_process(folder):
+    env = dict(os.environ, XDG_CACHE_HOME=str(folder))
+    return subprocess.run(
+        [sys.executable, "-c", SECOND], capture_output=True, text=True, check=True, env=env
+    )
+
+
+def test_a_second_process_takes_what_the_first_compiled(tmp_path):
+    first = second_process(tmp_path)
+    assert "compiling lstm for float32" in first.stderr
+    later = [second_process(tmp_path) for _ in range(3)]
+    assert all(run.stderr == "" for run in later)
+    assert min(float(run.stdout) for run in later) < 1.5
+    # What an interrupted process may leave behind does no harm.
+    for path in (tmp_path / "companion").rglob("*.nbc"):
+        path.write_bytes(b"")
+    assert float(second_process(tmp_path).stdout) > 0
+
+
+def test_without_numba_it_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "numba", None)
+    with pytest.raises(ImportError, match="pip install numba scipy"):
+        compiled(CELLS["lstm"])
+
+
+def test_a_changed_cell_is_compiled_anew():
+    params = init(CELLS["rnn"], 2, 3, np.random.default_rng(0))
+    changed = compiled(replace(CELLS["rnn"], step=lambda a, carry, p: ((0.5 * a[0],), ())))
+    xs = np.ones((1, 1, 2))
+    assert not np.allclose(forward(changed, params, xs)[0], forward(COMPILED["rnn"], params, xs)[0])
