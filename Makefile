@@ -29,7 +29,7 @@ unexport PYTHONPATH
 INSTALL = $(BIN)/python -m pip install --quiet --constraint requirements.txt --editable
 # After a failure the next build reads all pages again: a page that was read
 # once would not be warned about twice.
-BUILD = $(BIN)/jupyter-book build . -W -n --keep-going --quiet || { rm -rf _build/.doctrees; exit 1; }
+BUILD = $(BIN)/jupyter-book build . -W -n --keep-going --quiet || { rm -rf _build/.doctrees; false; }
 
 .DEFAULT_GOAL := help
 .PHONY: help book test lint test-unit test-notebooks test-book test-site notebooks serve bench clean

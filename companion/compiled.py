@@ -5,6 +5,7 @@ NumPy runs on arrays, are compiled on single numbers. What is generated here is 
 around them, from the cell's counts of gates, states and kept values.
 """
 
+import dis
 import hashlib
 import importlib.util
 import os
@@ -12,6 +13,7 @@ import sys
 import tempfile
 from dataclasses import replace
 from functools import cache, partial
+from itertools import pairwise
 from pathlib import Path
 from types import CellType, FunctionType
 
@@ -103,16 +105,26 @@ def _scalar(function, number):
     scope |= {name: number(v) for name, v in scope.items() if isinstance(v, int | float)}
     scope["__name__"] = __name__  # numba's cache looks a function's module up by it
     closure = tuple(CellType(inner(c.cell_contents)) for c in function.__closure__ or ())
+    positions = _positions(function.__code__)
     constants = tuple(
-        number(v) if isinstance(v, int | float) and not isinstance(v, bool) else v
-        for v in function.__code__.co_consts
+        number(v) if isinstance(v, int | float) and k not in positions else v
+        for k, v in enumerate(function.__code__.co_consts)
     )
-    if any(isinstance(c.cell_contents, int) for c in closure):
-        constants = function.__code__.co_consts  # it counts positions, and computes nothing
     code = function.__code__.replace(co_consts=constants)
     fresh = FunctionType(code, scope, function.__name__, None, closure)
     # A call that stays a call would keep the loop around it from becoming vector instructions.
     return njit(error_model="numpy", fastmath=FAST, forceinline=True)(fresh)
+
+
+def _positions(code):
+    """Numbers of the constants that count positions of a tuple, and truth values."""
+    instructions = list(dis.get_instructions(code))
+    found = {
+        here.arg
+        for here, after in pairwise(instructions)
+        if here.opname == "LOAD_CONST" and after.opname == "BINARY_SUBSCR"
+    }
+    return found | {k for k, v in enumerate(code.co_consts) if isinstance(v, bool)}
 
 
 def _fingerprint(cell):

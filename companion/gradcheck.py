@@ -120,8 +120,8 @@ def check_cell(cell, method="complex", T=6, rng=None):
     """Check every derivative of a cell, unrolled: parameters, inputs and first state.
 
     cell: an entry of `CELLS`, or a `Cell` of your own step and derivative.
-    T: number of steps. With fewer than 3, or a first state of zero, the classic bugs go unseen;
-    so the first state here is random, and the loss weighs every output and the last state.
+    T: number of steps. With fewer than 3, or from a first state of zero, some bugs go unseen; so
+    the first state here is random, and the loss weighs every output and the last state.
     rng: a `numpy.random.Generator`; None means seed 0.
     Returns a `Report`.
     """

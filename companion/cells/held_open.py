@@ -12,22 +12,25 @@ def held_open(cell, gate, name):
     cell: a `Cell`. gate: one of its gates, a sigmoid. name: of the new cell.
     """
     k = cell.gates.index(gate)
-    m = cell.peepholes.index(f"p_{gate}") if f"p_{gate}" in cell.peepholes else None
+    after_k = k + 1
+    has_peephole = f"p_{gate}" in cell.peepholes
+    m = cell.peepholes.index(f"p_{gate}") if has_peephole else 0
+    after_m = m + 1
     with_gate, with_gate_derivative = cell.step, cell.derivative
 
     def all_gates(a):
-        # 0 * a[0] gives the number the shape and precision of its neighbours.
-        return a[:k] + (OPEN + 0 * a[0],) + a[k:]
+        # a[0] - a[0] gives the number the shape and precision of its neighbours.
+        return a[:k] + (a[0] - a[0] + OPEN,) + a[k:]
 
     def all_peepholes(p):
-        return p if m is None else p[:m] + (0 * p[0],) + p[m:]
+        return p[:m] + (p[0] - p[0],) + p[m:] if has_peephole else p
 
     def step(a, carry, p):
         return with_gate(all_gates(a), carry, all_peepholes(p))
 
     def derivative(dstate, state, kept, carry, p):
         da, dcarry, dp = with_gate_derivative(dstate, state, kept, carry, all_peepholes(p))
-        return da[:k] + da[k + 1 :], dcarry, dp if m is None else dp[:m] + dp[m + 1 :]
+        return da[:k] + da[after_k:], dcarry, dp[:m] + dp[after_m:] if has_peephole else dp
 
     return replace(
         cell,

@@ -1,0 +1,281 @@
+"""Draw every diagram of the book: `python book/figures/draw.py` writes the SVG files beside it."""
+
+from pathlib import Path
+
+from canvas import GREY, INK, MUTED, MUTED_TEXT, Canvas, tint
+
+from companion.style import COLORS
+
+PARTS = {  # what each highlighted picture shows in color
+    "input-gate": {"i", "ig"},
+    "forget-gate": {"f", "keep"},
+    "cell-state": {"g", "ig", "keep", "c"},
+    "output-gate": {"o", "h", "tanh"},
+}
+BLOCKS = {  # letter -> x of its middle, activation, name, signal
+    "f": (161, r"$\sigma$", "forget", "$f_t$"),
+    "i": (273, r"$\sigma$", "input", "$i_t$"),
+    "g": (385, "$\\tanh$", "candidate", r"$\tilde{C}_t$"),
+    "o": (497, r"$\sigma$", "output", "$o_t$"),
+}
+LANE, MIX, OUT, BLOCK, BAR = 130, 235, 290, 320, 445  # heights, from above
+SUM, TURN = 329, 575  # where the lane takes in i * g, and where h leaves it
+
+
+def lstm_cell(highlight=None):
+    """One LSTM cell; with `highlight`, a key of PARTS, the rest is muted."""
+    shown = PARTS.get(highlight)
+
+    def paint(part, color):
+        return color if shown is None or part in shown else MUTED
+
+    def write(part, color=INK):
+        return color if shown is None or part in shown else MUTED_TEXT
+
+    title = "An LSTM cell" + (f": {highlight.replace('-', ' ')}" if highlight else "")
+    c = Canvas(700, 600, title)
+    c.box(78, 62, 544, 448, color="#c3c9d1", fill="#f7f8fa", radius=26, width=2.5)
+    cell, hidden = COLORS["c"], COLORS["h"]
+
+    # The cell state runs along the top.
+    c.wire([(6, LANE), (BLOCKS["f"][0] - 17, LANE)], paint("keep", cell), 7)
+    c.wire([(BLOCKS["f"][0], LANE), (SUM - 17, LANE)], paint("keep", cell), 7)
+    c.wire([(SUM, LANE), (694, LANE)], paint("c", cell), 7)
+    c.text(40, LANE - 32, "$C_{t-1}$", 30, write("keep", cell))
+    c.text(662, LANE - 32, "$C_t$", 30, write("c", cell))
+    c.text(244, LANE - 30, r"$f_t\odot C_{t-1}$", 25, write("keep"))
+
+    # The joined input feeds four blocks.
+    c.wire([(6, BAR), (108, BAR)], hidden, 5)
+    c.text(40, BAR - 30, "$h_{t-1}$", 30, hidden)
+    c.wire([(SUM, 578), (SUM, BAR + 26)], INK, 5)
+    c.text(SUM + 32, 552, "$x_t$", 30)
+    for letter, (x, squash, name, _) in BLOCKS.items():
+        color = paint(letter, COLORS[letter])
+        c.wire([(x, BAR - 24), (x, BLOCK + 80)], paint(letter, GREY), 3.5)
+        c.box(x - 53, BLOCK, 106, 80, color, tint(color, 0.14), 12, 3.5)
+        c.text(x, BLOCK + 26, squash, 30, write(letter))
+        c.text(x, BLOCK + 57, name, 19.5, write(letter))
+    c.box(108, BAR - 24, 442, 48, INK, "#ffffff", 24, 3)
+    c.text(SUM, BAR, r"$[\,h_{t-1},\,x_t\,]$", 28)
+
+    # Gates: f keeps, i lets the candidate in, o lets the state out.
+    c.wire([(161, BLOCK), (161, LANE + 17)], paint("f", COLORS["f"]))
+    c.text(178, 268, "$f_t$", 29, write("f", COLORS["f"]), "start")
+    c.wire([(273, BLOCK), (273, MIX), (SUM - 17, MIX)], paint("i", COLORS["i"]))
+    c.text(261, 268, "$i_t$", 29, write("i", COLORS["i"]), "end")
+    c.wire([(385, BLOCK), (385, MIX), (SUM + 17, MIX)], paint("g", COLORS["g"]))
+    c.text(399, 268, r"$\tilde{C}_t$", 29, write("g", COLORS["g"]), "start")
+    c.wire([(SUM, MIX - 17), (SUM, LANE + 17)], paint("ig", COLORS["c"]))
+    c.text(SUM + 16, 187, r"$i_t\odot\tilde{C}_t$", 25, write("ig"), "start")
+    c.wire([(TURN, LANE), (TURN, 182)], paint("tanh", COLORS["c"]))
+    c.wire([(TURN, 226), (TURN, OUT - 17)], paint("tanh", COLORS["c"]))
+    c.box(TURN - 38, 182, 76, 44, paint("tanh", GREY), "#ffffff", 12, 3)
+    c.text(TURN, 204, "$\\tanh$", 25, write("tanh"))
+    c.wire([(497, BLOCK), (497, OUT), (TURN - 17, OUT)], paint("o", COLORS["o"]), bend=14)
+    c.text(530, OUT - 23, "$o_t$", 29, write("o", COLORS["o"]))
+    c.wire([(TURN, OUT), (TURN, BAR), (694, BAR)], paint("h", hidden), 5)
+    c.text(662, BAR - 30, "$h_t$", 30, write("h", hidden))
+    c.dot(TURN, LANE, paint("c", cell), 7)
+    c.operator(161, LANE, "x", write("keep"))
+    c.operator(SUM, LANE, "+", write("c"))
+    c.operator(SUM, MIX, "x", write("ig"))
+    c.operator(TURN, OUT, "x", write("h"))
+    return c
+
+
+def lstm_backward():
+    """The same cell with the derivatives flowing back through it."""
+    c = Canvas(700, 600, "Derivatives flowing back through an LSTM cell")
+    c.box(92, 62, 508, 448, color="#c3c9d1", fill="#f7f8fa", radius=26, width=2.5)
+    cell, hidden, dash = COLORS["c"], COLORS["h"], "14 5"
+    f_x, mix_x, o_x, turn = 165, 321, 477, 555
+    blocks = {"f": f_x, "i": 269, "g": 373, "o": o_x}
+
+    c.wire([(694, LANE), (turn + 17, LANE)], cell, 7, dash=dash)
+    c.wire([(turn, LANE), (mix_x, LANE)], cell, 7, arrow=False, dash=dash)
+    c.wire([(mix_x, LANE), (f_x + 17, LANE)], cell, 7, dash=dash)
+    c.wire([(f_x, LANE), (6, LANE)], cell, 7, dash=dash)
+    c.text(650, LANE - 28, r"$\mathrm{d}C_{t+1}$", 27, cell)
+    c.text(650, LANE + 30, r"$\odot\,f_{t+1}$", 27, cell)
+    c.text(44, LANE - 28, r"$\mathrm{d}C_t$", 27, cell)
+    c.text(44, LANE + 30, r"$\odot\,f_t$", 27, cell)
+    c.text(440, LANE - 30, r"$\mathrm{d}C_t$", 29, cell)
+
+    c.wire([(694, BAR + 16), (turn, BAR + 16), (turn, OUT + 17)], hidden, 5, dash=dash)
+    c.text(652, BAR - 16, r"$\mathrm{d}h_t$", 28, hidden)
+    c.wire([(turn, OUT - 17), (turn, 226)], hidden, dash=dash)
+    c.wire([(turn, 182), (turn, LANE + 17)], cell, dash=dash)
+    c.box(turn - 38, 182, 76, 44, GREY, "#ffffff", 12, 3)
+    c.text(turn, 204, "$\\tanh$", 25)
+    c.wire([(turn - 17, OUT), (o_x, OUT), (o_x, BLOCK)], COLORS["o"], dash=dash, bend=10)
+    c.wire([(f_x, LANE + 17), (f_x, BLOCK)], COLORS["f"], dash=dash)
+    c.wire([(mix_x, LANE), (mix_x, MIX - 17)], cell, dash=dash)
+    c.wire([(mix_x - 17, MIX), (269, MIX), (269, BLOCK)], COLORS["i"], dash=dash)
+    c.wire([(mix_x + 17, MIX), (373, MIX), (373, BLOCK)], COLORS["g"], dash=dash)
+    c.text(f_x + 14, 275, r"$\mathrm{d}f_t$", 26, COLORS["f"], "start")
+    c.text(257, 275, r"$\mathrm{d}i_t$", 26, COLORS["i"], "end")
+    c.text(385, 275, r"$\mathrm{d}\tilde{C}_t$", 26, COLORS["g"], "start")
+    c.text(506, OUT - 24, r"$\mathrm{d}o_t$", 26, COLORS["o"])
+
+    for letter, x in blocks.items():
+        color = COLORS[letter]
+        c.wire([(x, BLOCK + 52), (x, BAR - 10)], color, dash=dash)
+        c.box(x - 46, BLOCK, 92, 52, color, tint(color, 0.14), 12, 3.5)
+        c.text(x, BLOCK + 26, BLOCKS[letter][1], 29)
+        index = "C" if letter == "g" else letter
+        c.text(x - 10, 403, rf"$\mathrm{{d}}a_{{{index},t}}$", 24, color, "end")
+    c.box(110, BAR - 8, 406, 48, INK, "#ffffff", 24, 3)
+    c.text(314, BAR + 16, r"$\mathrm{d}[\,h_{t-1},\,x_t\,]$", 28)
+    c.wire([(110, BAR + 16), (6, BAR + 16)], hidden, 5, dash=dash)
+    c.text(48, BAR - 18, r"$\mathrm{d}h_{t-1}$", 27, hidden)
+    c.wire([(314, BAR + 40), (314, 590)], INK, 5, dash=dash)
+    c.text(334, 552, r"$\mathrm{d}x_t$", 29, INK, "start")
+    c.operator(f_x, LANE, "x")
+    c.operator(turn, LANE, "+")
+    c.operator(mix_x, MIX, "x")
+    c.operator(turn, OUT, "x")
+    c.dot(mix_x, LANE, cell, 8)
+    return c
+
+
+def lstm_unrolled():
+    """Three cells in a row, passing h and C on."""
+    c = Canvas(700, 360, "An LSTM over three steps")
+    cell, hidden = COLORS["c"], COLORS["h"]
+    middles = {"t-1": 150, "t": 350, "t+1": 550}
+    for step, x in middles.items():
+        c.box(x - 64, 96, 128, 168, "#c3c9d1", "#f7f8fa", 20, 2.5)
+        c.wire([(x, 350), (x, 264)], INK, 5)
+        c.text(x + 14, 314, f"$x_{{{step}}}$", 28, anchor="start")
+        c.text(x + 28, 50, f"$h_{{{step}}}$", 28, hidden, "end")
+        for k, letter in enumerate("figo"):
+            color, left = COLORS[letter], x - 57 + 22 * k
+            c.box(left, 158, 17, 32, color, tint(color, 0.3), 5, 3)
+    ends = [6, *(x - 64 for x in middles.values())]
+    for start, stop in zip(ends, [*ends[1:], 694], strict=True):
+        start = start if start == 6 else start + 128
+        c.wire([(start, 126), (stop, 126)], cell, 7)
+        c.wire([(start, 222), (stop, 222)], hidden, 5)
+    for x in middles.values():
+        c.wire([(x - 64, 126), (x + 64, 126)], cell, 7, arrow=False)
+        c.wire([(x - 64, 222), (x + 64, 222)], hidden, 5, arrow=False)
+        c.wire([(x + 40, 222), (x + 40, 20)], hidden, 5, halo="#f7f8fa")
+        c.dot(x + 40, 222, hidden, 7)
+        c.operator(x - 44, 126, "x", radius=14)
+        c.operator(x + 4, 126, "+", radius=14)
+    for x, step in ((42, "t-2"), (250, "t-1"), (450, "t"), (652, "t+1")):
+        c.text(x, 96, f"$C_{{{step}}}$", 26, cell)
+    c.text(42, 194, "$h_{t-2}$", 26, hidden)
+    return c
+
+
+def rnn_cell():
+    """A plain recurrent cell in the same style."""
+    c = Canvas(700, 380, "A plain recurrent cell")
+    hidden = COLORS["h"]
+    c.box(110, 40, 480, 240, "#c3c9d1", "#f7f8fa", 26, 2.5)
+    c.wire([(6, 215), (150, 215)], hidden, 5)
+    c.text(54, 185, "$h_{t-1}$", 30, hidden)
+    c.wire([(270, 360), (270, 241)], INK, 5)
+    c.text(302, 328, "$x_t$", 30)
+    c.box(150, 191, 240, 48, INK, "#ffffff", 24, 3)
+    c.text(270, 215, r"$[\,h_{t-1},\,x_t\,]$", 28)
+    c.wire([(270, 191), (270, 146)], GREY, 3.5)
+    c.box(210, 82, 120, 64, hidden, tint(hidden, 0.14), 12, 3.5)
+    c.text(270, 114, "$\\tanh$", 30)
+    c.wire([(330, 114), (500, 114), (500, 215), (694, 215)], hidden, 5)
+    c.text(648, 185, "$h_t$", 30, hidden)
+    return c
+
+
+def learning_loop():
+    """Forward, loss, backward, update, and round again."""
+    c = Canvas(700, 400, "The training loop")
+    boxes = {
+        "forward": (158, 100, "Forward", "3.1  run the cell"),
+        "loss": (542, 100, "Loss", "how wrong?"),
+        "backward": (542, 300, "Backward", "3.2  derivatives"),
+        "update": (158, 300, "Update", "3.3  change weights"),
+    }
+    for x, y, name, note in boxes.values():
+        c.box(x - 132, y - 54, 264, 108, INK, "#f4f6f9", 18, 3)
+        c.text(x, y - 18, name, 29, bold=True)
+        c.text(x, y + 22, note, 22, GREY)
+    c.wire([(290, 100), (410, 100)], INK, 5)
+    c.wire([(542, 154), (542, 246)], INK, 5)
+    c.wire([(410, 300), (290, 300)], INK, 5, dash="14 5")
+    c.wire([(158, 246), (158, 154)], INK, 5)
+    c.text(350, 72, "outputs", 22)
+    c.text(526, 200, "error", 22, anchor="end")
+    c.text(350, 272, "gradients", 21)
+    c.text(176, 200, "new weights", 22, anchor="start")
+    return c
+
+
+def chapter_map():
+    """The nine chapters and what leads to what."""
+    c = Canvas(700, 716, "The nine chapters of the book")
+    places = {  # chapter -> middle x, middle y, width, name, note
+        1: (350, 62, 420, "Background", "why LSTM was made"),
+        2: (350, 180, 420, "Core concepts", "the cell and its gates"),
+        3: (183, 298, 322, "Algorithm", "forward and backward"),
+        4: (517, 298, 322, "Mathematics", "every formula at work"),
+        5: (350, 416, 420, "Practice", "a model in PyTorch"),
+        6: (183, 534, 322, "Applications", "text, speech, series"),
+        7: (517, 534, 322, "Tools", "frameworks and data"),
+        8: (183, 652, 322, "Outlook", "limits and research"),
+        9: (517, 652, 322, "Questions", "short, proven answers"),
+    }
+    fills = {1: "#eef1f6", 2: "#eef1f6", 3: "#dfe6f0", 4: "#dfe6f0", 5: "#eef1f6", 8: "#f6f7f9"}
+    for chapter, (x, y, width, name, note) in places.items():
+        left = x - width / 2
+        c.box(left, y - 42, width, 84, INK, fills.get(chapter, "#f6f7f9"), 16, 2.5)
+        c.box(left + 12, y - 26, 52, 52, None, INK, 26)
+        c.text(left + 38, y, str(chapter), 28, "#ffffff", bold=True)
+        c.text(left + 78, y - 15, name, 26, anchor="start", bold=True)
+        c.text(left + 78, y + 18, note, 20, GREY, "start")
+    for x0, y0, x1, y1 in (
+        (350, 104, 350, 138),
+        (240, 222, 240, 256),
+        (460, 222, 460, 256),
+        (240, 340, 240, 374),
+        (460, 340, 460, 374),
+        (240, 458, 240, 492),
+        (183, 576, 183, 610),
+    ):
+        c.wire([(x0, y0), (x1, y1)], INK, 4)
+    c.wire([(460, 492), (460, 458)], INK, 4)
+    return c
+
+
+def logo():
+    """A mark for the site: the state that runs through, and a gate on it."""
+    c = Canvas(64, 64, "Long Short-Term Memory", background=None)
+    c.box(0, 0, 64, 64, None, INK, 14)
+    c.wire([(6, 22), (58, 22)], "#f0b44d", 6, arrow=False)
+    for x, letter in ((16, "f"), (32, "i"), (48, "o")):
+        color = {"f": "#ff6d8f", "i": "#3fcf93", "o": "#5aa6ff"}[letter]
+        c.wire([(x, 50), (x, 22)], color, 5, arrow=False)
+        c.dot(x, 22, color, 6.5)
+        c.dot(x, 22, INK, 2.8)
+    return c
+
+
+def figures():
+    """Return every picture: file name -> Canvas."""
+    made = {
+        "lstm-cell.svg": lstm_cell(),
+        "lstm-backward.svg": lstm_backward(),
+        "lstm-unrolled.svg": lstm_unrolled(),
+        "rnn-cell.svg": rnn_cell(),
+        "learning-loop.svg": learning_loop(),
+        "chapter-map.svg": chapter_map(),
+        "logo.svg": logo(),
+    }
+    return made | {f"lstm-cell-{part}.svg": lstm_cell(part) for part in PARTS}
+
+
+if __name__ == "__main__":
+    for name, canvas in figures().items():
+        Path(__file__).with_name(name).write_text(canvas.svg(), encoding="utf-8", newline="\n")
