@@ -78,9 +78,8 @@ serve: book ## build the site and serve it on this machine (PORT=8000)
 	@echo "http://127.0.0.1:$(PORT)/  (stop with Ctrl-C)"
 	@$(BIN)/python -m http.server $(PORT) --bind 127.0.0.1 --directory $(SITE)
 
-bench: $(VENV)/.test ## run the benchmarks
-	@if test -f benchmarks/__main__.py; then $(BIN)/python -m benchmarks; \
-	else echo "there are no benchmarks yet"; fi
+bench: $(VENV)/.test ## time the cells against torch.nn, into benchmarks/results
+	@$(BIN)/python -m benchmarks
 
 clean: ## remove what make made
 	rm -rf $(VENV) .cache _build .pytest_cache .ruff_cache .hypothesis companion.egg-info

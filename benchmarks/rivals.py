@@ -1,0 +1,140 @@
+"""What is timed: each function takes a problem and returns a training step to call."""
+
+import numpy as np
+import torch
+
+from companion import CELLS, backward, forward, init
+from companion.compiled import compiled
+
+LAYERS = {"rnn": torch.nn.RNN, "gru": torch.nn.GRU}
+
+
+class Problem:
+    """Random parameters, inputs and output derivatives for one cell and (T, B, D, H), float32."""
+
+    def __init__(self, name, sizes):
+        self.name, self.sizes, self.cell = name, sizes, CELLS[name]
+        T, B, D, H = sizes
+        rng = np.random.default_rng(0)
+        self.params = init(self.cell, D, H, rng, np.float32)
+        self.xs = rng.normal(size=(T, B, D)).astype(np.float32)
+        self.dys = rng.normal(size=(T, B, H)).astype(np.float32)
+
+
+def torch_nn(problem):
+    """`torch.nn.LSTM`, or RNN or GRU; for the variants that torch has not, its LSTM."""
+    _, _, D, H = problem.sizes
+    layer = LAYERS.get(problem.name, torch.nn.LSTM)(D, H)
+
+    def step():
+        layer.zero_grad()
+        xs = torch.tensor(problem.xs, requires_grad=True)
+        layer(xs)[0].backward(torch.from_numpy(problem.dys))
+        return xs.grad
+
+    return step
+
+
+def _companion(cell, problem):
+    def step():
+        _, _, tape = forward(cell, problem.params, problem.xs)
+        return backward(cell, problem.params, tape, problem.dys)
+
+    return step
+
+
+def compiled_cell(problem):
+    """The package with compiled loops."""
+    return _companion(compiled(problem.cell), problem)
+
+
+def plain_numpy(problem):
+    """The package with NumPy alone."""
+    return _companion(problem.cell, problem)
+
+
+def bare_products(problem):
+    """The matrix products that a training step cannot do without, and nothing else."""
+    (T, B, D, H), p = problem.sizes, problem.params
+    xs = problem.xs.reshape(T * B, D)
+    hs, da = np.zeros((T * B, H), np.float32), np.zeros((T * B, len(p["bias_ih"])), np.float32)
+    h, weight_t = hs[:B], np.ascontiguousarray(p["weight_hh"].T)
+
+    def step():
+        xs @ p["weight_ih"].T
+        for _ in range(T):
+            h @ weight_t
+        for _ in range(T):
+            da[:B] @ p["weight_hh"]
+        return da.T @ xs, da.T @ hs, da @ p["weight_ih"]
+
+    return step
+
+
+def textbook_loop(problem):
+    """An LSTM as tutorials write it: everything step by step, [h, x] joined. LSTM only."""
+    if problem.name != "lstm":
+        return None
+    (T, B, _, H), p = problem.sizes, problem.params
+    W = np.hstack([p["weight_hh"], p["weight_ih"]])
+    bias = p["bias_ih"] + p["bias_hh"]
+
+    def sigmoid(a):
+        return 1 / (1 + np.exp(-a))
+
+    def step():
+        h = c = np.zeros((B, H), np.float32)
+        saved = []
+        for x in problem.xs:
+            z = np.hstack([h, x])
+            a = z @ W.T + bias
+            i, f, o = sigmoid(a[:, :H]), sigmoid(a[:, H : 2 * H]), sigmoid(a[:, 3 * H :])
+            g = np.tanh(a[:, 2 * H : 3 * H])
+            c_prev, c = c, f * c + i * g
+            tanh_c = np.tanh(c)
+            h = o * tanh_c
+            saved.append((z, i, f, g, o, c_prev, tanh_c))
+        dW, db, dxs = np.zeros_like(W), np.zeros_like(bias), np.empty_like(problem.xs)
+        dh = dc = np.zeros((B, H), np.float32)
+        for t in reversed(range(T)):
+            z, i, f, g, o, c_prev, tanh_c = saved[t]
+            dh = dh + problem.dys[t]
+            dc = dc + dh * o * (1 - tanh_c**2)
+            da = np.hstack(
+                [
+                    dc * g * i * (1 - i),
+                    dc * c_prev * f * (1 - f),
+                    dc * i * (1 - g**2),
+                    dh * tanh_c * o * (1 - o),
+                ]
+            )
+            dW += da.T @ z
+            db += da.sum(0)
+            dz = da @ W
+            dh, dxs[t], dc = dz[:, :H], dz[:, H:], dc * f
+        return dW, db, dxs
+
+    return step
+
+
+def lstm_cell_loop(problem):
+    """`torch.nn.LSTMCell` in a Python loop, with autograd. LSTM only."""
+    if problem.name != "lstm":
+        return None
+    T, B, D, H = problem.sizes
+    cell = torch.nn.LSTMCell(D, H)
+
+    def step():
+        cell.zero_grad()
+        xs = torch.tensor(problem.xs, requires_grad=True)
+        state, ys = (torch.zeros(B, H), torch.zeros(B, H)), []
+        for x in xs.unbind():
+            state = cell(x, state)
+            ys.append(state[0])
+        torch.stack(ys).backward(torch.from_numpy(problem.dys))
+        return xs.grad
+
+    return step
+
+
+RIVALS = (torch_nn, compiled_cell, plain_numpy, bare_products, textbook_loop, lstm_cell_loop)

@@ -1,0 +1,109 @@
+"""How the variants hang together: what each becomes where its difference is taken away."""
+
+import numpy as np
+import pytest
+
+from companion import CELLS, forward, gate, init
+from companion.params import shapes
+
+T, B, D, H = 12, 2, 3, 4
+
+
+def draw(name, seed=0):
+    rng = np.random.default_rng(seed)
+    params = {k: rng.normal(0, 0.5, v.shape) for k, v in init(CELLS[name], D, H, rng).items()}
+    return params, rng.normal(size=(T, B, D))
+
+
+def tied(cell, params, rows):
+    """Parameters of the LSTM, whose gates take these rows: name -> (gate of `cell`, sign)."""
+    lstm = CELLS["lstm"]
+    out = {k: np.zeros(s) for k, s in shapes(lstm, D, H).items()}
+    for key, value in out.items():
+        for name, (source, sign) in rows.items():
+            gate(lstm, value, name)[...] = sign * gate(cell, params[key], source)
+    return out
+
+
+def assert_equal(one, params_one, other, params_other, xs):
+    ys = [forward(CELLS[n], p, xs)[0] for n, p in ((one, params_one), (other, params_other))]
+    np.testing.assert_allclose(*ys, rtol=0, atol=1e-13)
+
+
+def test_peephole_without_peepholes_is_the_lstm():
+    params, xs = draw("peephole")
+    zero = {name: 0 * value if name.startswith("p_") else value for name, value in params.items()}
+    assert_equal("peephole", zero, "lstm", zero, xs)
+    moved = forward(CELLS["peephole"], params, xs)[0] - forward(CELLS["lstm"], params, xs)[0]
+    assert np.abs(moved).max() > 0.01
+
+
+def test_coupled_is_the_lstm_with_tied_gates():
+    """f = 1 - sigmoid(a) = sigmoid(-a): the forget gate's weights are minus the input gate's."""
+    params, xs = draw("coupled")
+    rows = {"i": ("i", 1), "f": ("i", -1), "g": ("g", 1), "o": ("o", 1)}
+    assert_equal("coupled", params, "lstm", tied(CELLS["coupled"], params, rows), xs)
+
+
+def test_gru_with_open_reset_gate_has_a_candidate_of_one_sum():
+    params, xs = draw("gru")
+    gate(CELLS["gru"], params["bias_ih"], "r")[:] = 1e4
+    ys, _, _ = forward(CELLS["gru"], params, xs)
+    h = np.zeros((B, H))
+    for t in range(T):
+        a = xs[t] @ params["weight_ih"].T + h @ params["weight_hh"].T
+        a = a + params["bias_ih"] + params["bias_hh"]
+        z, n = 1 / (1 + np.exp(-a[:, H : 2 * H])), np.tanh(a[:, 2 * H :])
+        h = (1 - z) * n + z * h
+        np.testing.assert_allclose(ys[t], h, atol=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("name", "whole", "missing"),
+    [
+        ("lstm1997", "lstm", "f"),
+        ("no_input_gate", "peephole", "i"),
+        ("no_forget_gate", "peephole", "f"),
+        ("no_output_gate", "peephole", "o"),
+    ],
+)
+def test_a_missing_gate_is_a_gate_that_is_always_open(name, whole, missing):
+    cell, full = CELLS[name], CELLS[whole]
+    params, xs = draw(name)
+    opened = {k: np.zeros(s) for k, s in shapes(full, D, H).items()}
+    for key, value in opened.items():
+        if key in cell.peepholes:
+            value[...] = params[key]
+        elif not key.startswith("p_"):
+            for letter in cell.gates:
+                gate(full, value, letter)[...] = gate(cell, params[key], letter)
+    gate(full, opened["bias_ih"], missing)[:] = 1e4
+    assert_equal(name, params, whole, opened, xs)
+
+
+def test_no_activation_is_nearly_tanh_where_numbers_are_small():
+    params, xs = draw("peephole")
+    params = {name: value * 1e-3 for name, value in params.items()}
+    expected = forward(CELLS["peephole"], params, xs)[0]
+    for name in ("no_input_activation", "no_output_activation"):
+        ys = forward(CELLS[name], params, xs)[0]
+        assert 0 < np.abs(ys - expected).max() < 1e-5 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize(
+    ("name", "gates", "peepholes"),
+    [
+        ("rnn", 1, 0), ("lstm", 4, 0), ("peephole", 4, 3), ("coupled", 3, 0), ("gru", 3, 0),
+        ("lstm1997", 3, 0), ("no_input_gate", 3, 2), ("no_forget_gate", 3, 2),
+        ("no_output_gate", 3, 2), ("no_input_activation", 4, 3), ("no_output_activation", 4, 3),
+    ],
+)  # fmt: skip
+def test_parameter_counts(name, gates, peepholes):
+    params = init(CELLS[name], D, H, np.random.default_rng(0))
+    count = sum(value.size for value in params.values())
+    assert count == gates * (D * H + H * H + 2 * H) + peepholes * H
+
+
+def test_all_cells_have_a_count():
+    counted = test_parameter_counts.pytestmark[0].args[1]
+    assert {row[0] for row in counted} == set(CELLS)
