@@ -81,4 +81,5 @@ def test_equal_to_onnx_runtime(name, sizes):
     theirs, ends = run_onnx(name, params, xs, state)
     np.testing.assert_allclose(ys, theirs, rtol=0, atol=3e-6)
     for ours, end in zip(last, ends, strict=True):
-        np.testing.assert_allclose(ours, end, rtol=0, atol=3e-6)
+        # A cell state may be as large as the number of steps.
+        np.testing.assert_allclose(ours, end, rtol=0, atol=3e-6 * max(1, np.abs(end).max()))
