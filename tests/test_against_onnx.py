@@ -6,6 +6,7 @@ import onnxruntime
 import pytest
 
 from companion import CELLS, forward, gate, init
+from companion.gru2014 import forward_gru2014
 
 # ONNX: operator, order of its gates (ours named), its attributes.
 OPERATORS = {
@@ -14,13 +15,15 @@ OPERATORS = {
     "peephole": ("LSTM", "iofg", {}),
     "coupled": ("LSTM", "iofg", {"input_forget": 1}),
     "gru": ("GRU", "zrn", {"linear_before_reset": 1}),
+    "gru2014": ("GRU", "zrn", {"linear_before_reset": 0}),
 }
+CELL = CELLS | {"gru2014": CELLS["gru"]}  # the same parameters
 
 
 def run_onnx(name, params, xs, state):
     """The operator's Y and last states, in float32."""
     operator, order, attributes = OPERATORS[name]
-    cell = CELLS[name]
+    cell = CELL[name]
     H = params["weight_hh"].shape[1]
 
     def rows(key):
@@ -73,11 +76,15 @@ def run_onnx(name, params, xs, state):
 def test_equal_to_onnx_runtime(name, sizes):
     T, B, D, H = sizes
     rng = np.random.default_rng(0)
-    cell = CELLS[name]
+    cell = CELL[name]
     params = {k: rng.normal(0, 0.5, v.shape).astype("f") for k, v in init(cell, D, H, rng).items()}
     xs = rng.normal(size=(T, B, D)).astype("f")
     state = tuple(rng.normal(size=(B, H)).astype("f") for _ in cell.states)
-    ys, last, _ = forward(cell, params, xs, state, keep_tape=False)
+    if name == "gru2014":
+        ys, last, _ = forward_gru2014(params, xs, *state)
+        last = (last,)
+    else:
+        ys, last, _ = forward(cell, params, xs, state, keep_tape=False)
     theirs, ends = run_onnx(name, params, xs, state)
     np.testing.assert_allclose(ys, theirs, rtol=0, atol=3e-6)
     for ours, end in zip(last, ends, strict=True):
