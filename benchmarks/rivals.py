@@ -3,8 +3,7 @@
 import numpy as np
 import torch
 
-from companion import CELLS, backward, forward, init
-from companion.compiled import compiled
+from companion import CELLS, backward, compiled, forward, init
 
 LAYERS = {"rnn": torch.nn.RNN, "gru": torch.nn.GRU}
 

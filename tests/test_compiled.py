@@ -10,8 +10,7 @@ import pytest
 
 numba = pytest.importorskip("numba", reason="compiled cells need numba")
 
-from companion import CELLS, Cell, backward, forward, init  # noqa: E402
-from companion.compiled import compiled  # noqa: E402
+from companion import CELLS, Cell, backward, compiled, forward, init  # noqa: E402
 from companion.gradcheck import check_cell  # noqa: E402
 
 COMPILED = {name: compiled(cell) for name, cell in CELLS.items()}
@@ -113,7 +112,7 @@ import sys, time
 import numpy as np
 from companion import CELLS, forward, init
 start = time.perf_counter()
-from companion.compiled import compiled
+from companion import compiled
 cell = compiled(CELLS["lstm"])
 params = init(cell, 2, 3, np.random.default_rng(0), np.float32)
 forward(cell, params, np.zeros((4, 1, 2), np.float32))
