@@ -1,6 +1,6 @@
 """Python text of the loops over time that `companion.compiled` compiles around a cell."""
 
-# Units worked on at a time: all that a step reads and writes then fits into the fastest cache.
+# Units worked on at a time.
 W = 64
 
 
@@ -8,8 +8,8 @@ def loop_source(cell):
     """Python text of the two loops for a cell with these gates, states, kept values, peepholes.
 
     A row is worked in blocks of at most W units, which are copied into one array, worked on, and
-    copied out of another. The compiler turns a loop into vector instructions only where it can
-    see that no index is negative and that what is written does not overlap what is read.
+    copied out of another: so the compiler need not compare all arrays of the cell with one another
+    for overlap before it may use vector instructions.
     """
     S, K, P = map(len, (cell.states, cell.kept, cell.peepholes))
     G, split = len(cell.gates), len(cell.split)

@@ -11,8 +11,8 @@ import numpy as np
 
 from companion.params import check_array, check_params
 
-# Steps are taken in chunks of about this many pre-activations: memory stays bounded however long
-# the sequence, and a chunk stays in the processor's cache between its product and its use.
+# Steps are taken in chunks of about this many pre-activations: memory beyond the tape stays
+# bounded however long the sequence, and the products of a chunk are large enough to be fast.
 CHUNK = 1 << 22
 WEIGHTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
@@ -42,11 +42,8 @@ def forward(cell, params, xs, state=None, keep_tape=True):
     first = _check_state("state", cell, state, (B, H), xs.dtype)
     steps = _chunk(cell, B, H)
     held = T if keep_tape else min(T, steps)
-    S, K = len(cell.states), len(cell.kept)
-    # One block of memory for the whole tape: the system hands out a large one much faster.
-    block = np.empty((S * (held + 1) + K * held, B, H), xs.dtype)
-    states = tuple(block[k * (held + 1) : (k + 1) * (held + 1)] for k in range(S))
-    kept = tuple(block[S * (held + 1) :][k * held : (k + 1) * held] for k in range(K))
+    states = tuple(np.empty((held + 1, B, H), xs.dtype) for _ in cell.states)
+    kept = tuple(np.empty((held, B, H), xs.dtype) for _ in cell.kept)
     ys = np.empty((T, B, H), xs.dtype)
     for s, value in zip(states, first, strict=True):
         s[0] = value
