@@ -133,6 +133,7 @@ def test_chapters_and_sections_carry_the_numbers_of_the_outline():
         "book/intro": "",
         "book/notation": "",
         "book/background/index": "1",
+        "book/background/history": "1.1",
         "book/concepts/index": "2",
         "book/algorithm/index": "3",
         "book/algorithm/forward": "3.1",
