@@ -1,0 +1,140 @@
+"""How frameworks lay weights out: the orders of gates, and the names in a network of layers."""
+
+import re
+from collections.abc import Mapping
+
+import numpy as np
+
+from companion.cells import Cell
+from companion.params import check_array, shapes
+
+# In the letters of our cells; a cell that is missing cannot be expressed in the framework.
+# Keras and ONNX call our g "c", and our n "h". For a coupled cell ONNX wants the weights of a
+# forget gate all the same, and ignores them.
+GATE_ORDERS = {
+    "torch": {"rnn": "h", "lstm": "ifgo", "peephole": "ifgo", "coupled": "igo", "gru": "rzn"},
+    "keras": {"rnn": "h", "lstm": "ifgo", "gru": "zrn"},
+    "onnx": {"rnn": "h", "lstm": "iofg", "peephole": "iofg", "coupled": "iofg", "gru": "zrn"},
+}
+# The `mode` of a module of torch.nn, and the cell that it is of. RNN_RELU is none of ours.
+TORCH_MODES = {"RNN_TANH": "rnn", "LSTM": "lstm", "GRU": "gru"}
+SUFFIX = re.compile(r"_l(\d+)(_reverse)?$")
+
+
+def layers(cell, params):
+    """Take a network apart: a list of layers, each a list of a flat dict for every direction.
+
+    params: any of the three forms that `companion.weights` describes. `layers(cell, params)[1][1]`
+    is what `companion.forward` takes for the reverse direction of the second layer. The arrays are
+    NumPy copies; biases that a network has not (torch's `bias=False`) are zeros.
+    Raises ValueError for what is none of the three forms, or does not fit the cell.
+    """
+    own = getattr(params, "cell", None)
+    kind = own.name if isinstance(own, Cell) else getattr(params, "mode", cell.name)
+    if TORCH_MODES.get(kind, kind) != cell.name:
+        raise ValueError(f"params must be those of {cell.name}, got a module of {kind}")
+    if hasattr(params, "state_dict"):
+        params = params.state_dict()
+    if not isinstance(params, Mapping):
+        raise ValueError(f"params must be a dict or a module, got {type(params).__name__}")
+    suffixes = _suffixes(params)
+    known = {name + s for name in shapes(cell, 1, 1) for layer in suffixes for s in layer}
+    if unknown := sorted(key for key in params if SUFFIX.search(key) and key not in known):
+        raise ValueError(f"params must have the weights of {cell.name} alone, got {unknown} too")
+    network = [[_direction(cell, params, suffix) for suffix in layer] for layer in suffixes]
+    return check_network(cell, network)
+
+
+def check_network(cell, network):
+    """Raise a ValueError unless every layer fits the cell and the layer below; else return it."""
+    if len(counts := {len(layer) for layer in network}) > 1:
+        raise ValueError(f"layers must all have one direction or all two, got {sorted(counts)}")
+    flat, directions = sum(network, []), len(network[0])
+    D, H = flat[0]["weight_ih"].shape[1], len(flat[0]["weight_hh"]) // len(cell.gates)
+    suffixes = suffixes_of(network) if len(flat) > 1 else [""]
+    for k, (suffix, params) in enumerate(zip(suffixes, flat, strict=True)):
+        inputs = D if k < directions else directions * H
+        for name, shape in shapes(cell, inputs, H).items():
+            check_array(f"params[{name + suffix!r}]", params[name], shape)
+    if len(dtypes := {str(a.dtype) for p in flat for a in p.values()}) > 1:
+        raise ValueError(f"params must have one dtype, got {' and '.join(sorted(dtypes))}")
+    return network
+
+
+def join(network):
+    """Params of a network: a flat dict if it is one layer in one direction, else with suffixes."""
+    flat = sum(network, [])
+    if len(flat) == 1:
+        return flat[0]
+    return with_suffixes(network)
+
+
+def with_suffixes(network):
+    """Params of a network under the names of torch's state_dict."""
+    pairs = zip(suffixes_of(network), sum(network, []), strict=True)
+    return {name + suffix: array for suffix, params in pairs for name, array in params.items()}
+
+
+def suffixes_of(network):
+    """The suffix of every flat dict of a network, in torch's order."""
+    return [f"_l{k}{s}" for k, layer in enumerate(network) for s in ("", "_reverse")[: len(layer)]]
+
+
+def reorder(array, have, want):
+    """Copy of an array whose first axis holds a block for each gate of `have`, in order `want`.
+
+    Gates that only `want` has become zeros; those that only `have` has are left out.
+    """
+    blocks = dict(zip(have, np.split(array, len(have)), strict=True))
+    zeros = np.zeros_like(blocks[have[0]])
+    return np.ascontiguousarray(np.concatenate([blocks.get(gate, zeros) for gate in want]))
+
+
+def order_in(framework, cell):
+    """The order of a cell's gates in a framework, or a ValueError if it has no such cell."""
+    orders = GATE_ORDERS[framework]
+    if cell.name not in orders:
+        raise ValueError(
+            f"cell must be one of {', '.join(orders)} for {framework}, got {cell.name}"
+        )
+    return orders[cell.name]
+
+
+def _suffixes(params):
+    """The suffixes of the keys of `params`: a list of layers, each a list of directions."""
+    if "weight_ih" in params:
+        return [[""]]
+    found = [match for key in params if (match := SUFFIX.search(key))]
+    if not found:
+        raise ValueError(f"params must have 'weight_ih' or 'weight_ih_l0', got {sorted(params)}")
+    directions = ["", "_reverse"] if any(match[2] for match in found) else [""]
+    count = 1 + max(int(match[1]) for match in found)
+    return [[f"_l{k}{direction}" for direction in directions] for k in range(count)]
+
+
+def _direction(cell, params, suffix):
+    """One direction of a layer, as a flat dict of copies."""
+    names = shapes(cell, 1, 1)
+    without_bias = not any(name + suffix in params for name in ("bias_ih", "bias_hh"))
+    wanted = [name for name in names if not (without_bias and name.startswith("bias"))]
+    for name in wanted:
+        if name + suffix not in params:
+            raise ValueError(
+                f"params must have {name + suffix!r} for {cell.name}, got {sorted(params)}"
+            )
+    arrays = {
+        name: _numpy(f"params[{name + suffix!r}]", params[name + suffix], len(names[name]))
+        for name in wanted
+    }
+    zeros = np.zeros(arrays["weight_ih"].shape[:1], arrays["weight_ih"].dtype)
+    return {name: arrays[name] if name in arrays else zeros.copy() for name in names}
+
+
+def _numpy(name, array, dimensions):
+    """Copy of a NumPy array or of a torch tensor as a NumPy array."""
+    if hasattr(array, "detach"):
+        if str(array.dtype) not in ("torch.float32", "torch.float64"):
+            raise ValueError(f"{name} must be float32 or float64, got {array.dtype}")
+        array = array.detach().cpu().numpy()
+    check_array(name, array, ("rows", "columns") if dimensions == 2 else ("rows",))
+    return array.copy()

@@ -1,0 +1,193 @@
+"""Weights to and from ONNX, as its own operators RNN, LSTM and GRU: they run in any runtime."""
+
+import numpy as np
+
+from companion.params import check_array
+from companion.weights.layout import check_network, join, layers, order_in, reorder
+
+OPERATORS = {"rnn": "RNN", "lstm": "LSTM", "peephole": "LSTM", "coupled": "LSTM", "gru": "GRU"}
+ACTIVATIONS = {
+    "RNN": [b"Tanh"],
+    "LSTM": [b"Sigmoid", b"Tanh", b"Tanh"],
+    "GRU": [b"Sigmoid", b"Tanh"],
+}
+OPSET = 14  # the oldest with the operators as they are today, so that old runtimes take the model
+
+
+def to_onnx(cell, params, reset_after=True, first_state=False):
+    """Build an `onnx.ModelProto` of the network: one native operator a layer.
+
+    cell: "rnn", "lstm", "peephole", "coupled" or "gru". Peepholes become the operator's input P,
+    the coupled gate its attribute `input_forget`.
+    params: any of the three forms that `companion.weights` describes; a module's dropout and
+    `batch_first` are no part of the model.
+    reset_after: for a GRU, the operator's `linear_before_reset`: True is `CELLS["gru"]`, False
+    `companion.gru2014`.
+    first_state: whether the model takes the first state as inputs; else it starts from zeros.
+    Inputs of the model are xs (T, B, D) and, if wanted, h0 and for an LSTM c0, each
+    (layers · directions, B, H). Its outputs are ys (T, B, directions · H) and the last state, h
+    and c, laid out as the first. T and B are free, but not 0: ONNX Runtime then ends the process.
+    Numbers are of the dtype of params; ONNX Runtime computes these operators in float32 alone.
+    Raises ValueError for another cell, or params that do not fit it.
+    Source: the ONNX operator reference, LSTM, GRU and RNN.
+    """
+    import onnx
+
+    order = order_in("onnx", cell)
+    network = layers(cell, params)
+    count, directions = len(network), len(network[0])
+    H, D = (network[0][0][name].shape[1] for name in ("weight_hh", "weight_ih"))
+    dtype = onnx.helper.np_dtype_to_tensor_dtype(network[0][0]["weight_ih"].dtype)
+    make = onnx.helper.make_node
+    constants = {"two axes in one": np.array([0, 0, directions * H])}
+    nodes = []
+    first = {s: [""] * count for s in cell.states}
+    last = {s: [f"{s}T_l{k}" for k in range(count)] for s in cell.states}
+    if first_state:
+        constants["one a layer"] = np.full(count, directions)
+        first = {s: [f"{s}0_l{k}" for k in range(count)] for s in cell.states}
+        nodes += [make("Split", [f"{s}0", "one a layer"], first[s], axis=0) for s in cell.states]
+    x = "xs"
+    for k, layer in enumerate(network):
+        weights = {f"{name}_l{k}": array for name, array in _inputs(cell, order, layer).items()}
+        constants |= weights
+        W, R, B, *P = weights
+        y = "ys" if k == count - 1 else f"ys_l{k}"
+        nodes += [
+            make(
+                OPERATORS[cell.name],
+                [x, W, R, B, "", *(first[s][k] for s in cell.states), *P],
+                [f"Y_l{k}", *(last[s][k] for s in cell.states)],
+                hidden_size=H,
+                direction="bidirectional" if directions == 2 else "forward",
+                **_attributes(cell, reset_after),
+            ),
+            # From (T, directions, B, H).
+            make("Transpose", [f"Y_l{k}"], [f"Y_by_row_l{k}"], perm=[0, 2, 1, 3]),
+            make("Reshape", [f"Y_by_row_l{k}", "two axes in one"], [y]),
+        ]
+        x = y
+    nodes += [make("Concat", last[s], [s], axis=0) for s in cell.states]
+
+    def values(names, *shape):
+        return [onnx.helper.make_tensor_value_info(name, dtype, shape) for name in names]
+
+    names = [f"{s}0" for s in cell.states] if first_state else []
+    graph = onnx.helper.make_graph(
+        nodes,
+        cell.name,
+        values(["xs"], "T", "B", D) + values(names, count * directions, "B", H),
+        values(["ys"], "T", "B", directions * H) + values(cell.states, count * directions, "B", H),
+        [onnx.numpy_helper.from_array(array, name) for name, array in constants.items()],
+    )
+    opset = onnx.helper.make_opsetid("", OPSET)
+    return onnx.helper.make_model(graph, opset_imports=[opset], ir_version=7)
+
+
+def from_onnx(cell, model, reset_after=True):
+    """Params of the recurrent operators of an `onnx.ModelProto`, whoever made it.
+
+    cell, reset_after: as of `to_onnx`. Each operator RNN, LSTM or GRU of the model is a layer;
+    operators of another kind, before, between and after them, are not looked at. An operator
+    without biases gives zeros.
+    Returns the flat dict of `companion.init` for one layer in one direction, else the same names
+    with torch's suffixes. Raises ValueError if an operator is not of this cell, if the operators
+    are not a chain, or if weights are computed instead of stored.
+    """
+    from onnx import numpy_helper
+
+    order = order_in("onnx", cell)
+    constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    nodes = [node for node in model.graph.node if node.op_type in ACTIVATIONS]
+    kinds = {node.op_type for node in nodes}
+    if kinds != {OPERATORS[cell.name]}:
+        raise ValueError(f"model must have {OPERATORS[cell.name]} operators, got {sorted(kinds)}")
+    for below, node in zip(nodes, nodes[1:], strict=False):
+        if node.input[0] not in _descendants(model.graph, below.output[0]):
+            raise ValueError(f"operators must be a chain, got {node.input[0]!r} from elsewhere")
+    network = [_layer(cell, order, node, constants, reset_after) for node in nodes]
+    return join(check_network(cell, network))
+
+
+def _attributes(cell, reset_after):
+    """The attributes that tell the cells of one operator apart."""
+    return {
+        "coupled": {"input_forget": 1},
+        "gru": {"linear_before_reset": int(reset_after)},
+    }.get(cell.name, {})
+
+
+def _peepholes(cell, order):
+    return [f"p_{gate}" for gate in order if f"p_{gate}" in cell.peepholes]
+
+
+def _inputs(cell, order, layer):
+    """The operator's inputs W, R, B and, for peepholes, P: arrays with an axis of directions."""
+
+    def rows(name):
+        return np.stack([reorder(params[name], cell.gates, order) for params in layer])
+
+    biases = np.concatenate([rows("bias_ih"), rows("bias_hh")], axis=1)
+    inputs = {"W": rows("weight_ih"), "R": rows("weight_hh"), "B": biases}
+    if cell.peepholes:
+        names = _peepholes(cell, order)
+        inputs["P"] = np.stack([np.concatenate([p[name] for name in names]) for p in layer])
+    return inputs
+
+
+def _layer(cell, order, node, constants, reset_after):
+    """The flat dict of each direction of one operator."""
+    from onnx.helper import get_attribute_value
+
+    have = {attribute.name: get_attribute_value(attribute) for attribute in node.attribute}
+    both = have.get("direction") == b"bidirectional"
+    default = {
+        "direction": b"forward",
+        "activations": ACTIVATIONS[node.op_type] * (2 if both else 1),
+        "clip": 0.0,
+        "input_forget": 0,
+        "linear_before_reset": 0,
+    }
+    want = default | _attributes(cell, reset_after)
+    if both:
+        want["direction"] = b"bidirectional"
+    for name, value in want.items():
+        if (has := have.get(name, default[name])) != value:
+            raise ValueError(f"{name} of the operator must be {value} for {cell.name}, got {has}")
+    names = dict(zip("XWRBsHCP", node.input, strict=False))
+    if bool(names.get("P")) != bool(cell.peepholes):
+        raise ValueError(
+            f"input P must be {'given' if cell.peepholes else 'absent'} for {cell.name}"
+        )
+    inputs = {key: names[key] for key in "WRBP" if names.get(key)}
+    if computed := [name for name in inputs.values() if name not in constants]:
+        raise ValueError(f"weights must be stored in the model as initializers, got {computed}")
+    inputs = {key: constants[name] for key, name in inputs.items()}
+    D, H = inputs["W"].shape[-1], inputs["R"].shape[-1]
+    axes, rows = (2 if both else 1), len(order) * H
+    inputs.setdefault("B", np.zeros((axes, 2 * rows), inputs["W"].dtype))
+    shapes = {"W": (rows, D), "R": (rows, H), "B": (2 * rows,), "P": (len(cell.peepholes) * H,)}
+    for key, array in inputs.items():
+        check_array(f"input {key}", array, (axes, *shapes[key]))
+    return [
+        _direction(cell, order, **{key: array[k] for key, array in inputs.items()})
+        for k in range(axes)
+    ]
+
+
+def _direction(cell, order, W, R, B, P=()):
+    bias_ih, bias_hh = np.split(B, 2)
+    arrays = {"weight_ih": W, "weight_hh": R, "bias_ih": bias_ih, "bias_hh": bias_hh}
+    params = {name: reorder(array, order, cell.gates) for name, array in arrays.items()}
+    names = _peepholes(cell, order)
+    found = zip(names, np.split(P, len(names)), strict=True) if names else ()
+    return params | {name: array.copy() for name, array in found}
+
+
+def _descendants(graph, name):
+    """Names of all that is computed from `name`, itself included."""
+    names = {name}
+    for node in graph.node:
+        if names.intersection(node.input):
+            names.update(node.output)
+    return names

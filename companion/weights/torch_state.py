@@ -1,0 +1,29 @@
+"""Weights to and from torch.nn and `companion.nn`: our own layout, under a module's names."""
+
+from companion.weights.layout import join, layers, with_suffixes
+
+
+def to_torch(cell, params):
+    """What `load_state_dict` of the module takes: tensors under torch's names, and dtype as here.
+
+    cell: any cell. params: any of the three forms that `companion.weights` describes.
+    Returns a dict `weight_ih_l0` (G·H, D), `weight_hh_l0` (G·H, H), `bias_ih_l0`, `bias_hh_l0`,
+    and `p_i_l0` and so on (H,) for the modules of `companion.nn` that have them.
+    Raises ValueError if params do not fit the cell.
+    Source: the documentation of torch.nn.LSTM and torch.nn.GRU, "Variables".
+    """
+    import torch
+
+    network = with_suffixes(layers(cell, params))
+    return {name: torch.from_numpy(array) for name, array in network.items()}
+
+
+def from_torch(cell, module):
+    """Params of a module of torch.nn or `companion.nn`, or of its state_dict, in NumPy arrays.
+
+    cell: the cell that the module is of. module: on any device, in float32 or float64; one
+    without biases gives zeros.
+    Returns the flat dict of `companion.init` for one layer in one direction, else the same names
+    with torch's suffixes. Raises ValueError if the module is of another cell, or has a projection.
+    """
+    return join(layers(cell, module))

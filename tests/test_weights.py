@@ -1,0 +1,432 @@
+"""Weights in torch, Keras and ONNX: the same outputs in each, run for real, and no bit lost."""
+
+import io
+import os
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import companion.nn
+from companion import CELLS, forward, init
+from companion.gru2014 import forward_gru2014
+from companion.weights import (
+    GATE_ORDERS,
+    from_keras,
+    from_onnx,
+    from_torch,
+    layers,
+    to_keras,
+    to_onnx,
+    to_torch,
+)
+
+# Values of order 1 in float32, where one rounding is 6e-8, over 12 steps and 3 layers.
+CLOSE = {"rtol": 0, "atol": 3e-6}
+D, H, T, B = 3, 5, 12, 2
+NETWORKS = [(1, False), (1, True), (3, False), (2, True)]  # layers, bidirectional
+MODULES = {
+    "rnn": companion.nn.RNN,
+    "lstm": companion.nn.LSTM,
+    "peephole": companion.nn.PeepholeLSTM,
+    "coupled": companion.nn.CoupledLSTM,
+    "gru": companion.nn.GRU,
+}
+lstm = CELLS["lstm"]
+
+
+def draw(cell, count, both, rng, sizes=(D, H), dtype=np.float32):
+    """Params of a network: flat for one layer in one direction, else with suffixes."""
+    D, H = sizes
+    params = {}
+    for k in range(count):
+        for suffix in ("", "_reverse") if both else ("",):
+            inputs = H * (1 + both) if k else D
+            for name, array in init(cell, inputs, H, rng, dtype).items():
+                params[f"{name}_l{k}{suffix}"] = rng.normal(0, 0.5, array.shape).astype(dtype)
+    if count == 1 and not both:
+        return {name.removesuffix("_l0"): array for name, array in params.items()}
+    return params
+
+
+def run(cell, params, xs, state=None, reset_after=True):
+    """Our own outputs of a network, layer by layer, and the last state as torch.nn lays it out."""
+    last = []
+    for layer in layers(cell, params):
+        ys = []
+        for reverse, p in enumerate(layer):
+            x = xs[::-1] if reverse else xs
+            first = tuple(s[len(last)] for s in state) if state else None
+            if reset_after:
+                y, end, _ = forward(cell, p, x, first, keep_tape=False)
+            else:
+                y, h, _ = forward_gru2014(p, x, *(first or ()))
+                end = (h,)
+            ys.append(y[::-1] if reverse else y)
+            last.append(end)
+        xs = np.concatenate(ys, axis=2)
+    return [xs, *(np.stack(s) for s in zip(*last, strict=True))]
+
+
+def problem(name, count, both):
+    rng = np.random.default_rng(0)
+    cell = CELLS[name]
+    params = draw(cell, count, both, rng)
+    xs = rng.normal(size=(T, B, D)).astype("f")
+    shape = (count * (1 + both), B, H)
+    return cell, params, xs, [rng.normal(size=shape).astype("f") for _ in cell.states]
+
+
+def assert_close(ours, theirs):
+    for a, b in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(a, b, **CLOSE)
+
+
+def assert_same_bits(ours, theirs):
+    if isinstance(ours, dict):
+        assert ours.keys() == theirs.keys()
+        ours, theirs = ours.values(), [theirs[name] for name in ours]
+    for a, b in zip(ours, theirs, strict=True):
+        assert (a.dtype, a.shape, a.tobytes()) == (b.dtype, b.shape, b.tobytes())
+
+
+def test_table_of_gate_orders():
+    for name, order in GATE_ORDERS["torch"].items():
+        assert tuple(order) == CELLS[name].gates
+
+
+@pytest.mark.parametrize(("count", "both"), NETWORKS)
+@pytest.mark.parametrize("name", ["rnn", "lstm", "gru"])
+def test_torch_gives_the_same(name, count, both):
+    cell, params, xs, state = problem(name, count, both)
+    module = getattr(torch.nn, name.upper())(D, H, count, bidirectional=both)
+    module.load_state_dict(to_torch(cell, params))
+    first = tuple(map(torch.from_numpy, state))
+    with torch.no_grad():
+        ys, last = module(torch.from_numpy(xs), first if len(first) == 2 else first[0])
+    last = last if isinstance(last, tuple) else (last,)
+    assert_close(run(cell, params, xs, state), [ys.numpy(), *(s.numpy() for s in last)])
+    assert_same_bits(from_torch(cell, module), params)
+    assert_same_bits(from_torch(cell, module.state_dict()), params)
+
+
+@pytest.mark.parametrize(("count", "both"), NETWORKS)
+@pytest.mark.parametrize("name", MODULES)
+def test_our_modules_take_and_give_the_same(name, count, both):
+    cell, params, xs, _ = problem(name, count, both)
+    module = MODULES[name](D, H, count, bidirectional=both)
+    module.load_state_dict(to_torch(cell, params))
+    with torch.no_grad():
+        ys, last = module(torch.from_numpy(xs))
+    last = last if isinstance(last, tuple) else (last,)
+    ours = [ys.numpy(), *(s.numpy() for s in last)]
+    assert_close(ours, run(cell, params, xs))
+    assert_close(ours, run_onnx(to_onnx(cell, module), {"xs": xs}))
+    assert_same_bits(from_torch(cell, module), params)
+
+
+def test_torch_without_biases_gives_zeros():
+    module = torch.nn.LSTM(D, H, bias=False)
+    params = from_torch(lstm, module)
+    assert not params["bias_ih"].any() and not params["bias_hh"].any()
+    xs = torch.randn(T, B, D)
+    ys, _ = module(xs)
+    assert_close(run(lstm, params, xs.numpy())[:1], [ys.detach().numpy()])
+
+
+def test_a_cell_of_torch_is_a_flat_dict():
+    params = from_torch(lstm, torch.nn.LSTMCell(D, H))
+    assert [*params] == ["weight_ih", "weight_hh", "bias_ih", "bias_hh"]
+
+
+# Keras takes its backend when it is imported, so each has a process of its own.
+KERAS = """
+import pickle, sys
+import keras
+
+results = []
+for case in pickle.load(open(sys.argv[1], "rb")):
+    model = keras.Sequential([keras.Input((None, case["D"]))])
+    for _ in range(case["count"]):
+        # Biases that are not zero, and of both rows different.
+        layer = getattr(keras.layers, case["layer"])(
+            case["H"], return_sequences=True, bias_initializer="random_normal", **case["options"]
+        )
+        model.add(keras.layers.Bidirectional(layer) if case["both"] else layer)
+    def outputs():
+        return keras.ops.convert_to_numpy(model(case["xs"]))
+    own = model.get_weights(), outputs()
+    model.set_weights(case["weights"])
+    results.append((own, (model.get_weights(), outputs())))
+pickle.dump((keras.backend.backend(), results), open(sys.argv[1], "wb"))
+"""
+KERAS_LAYERS = {
+    "rnn": ("SimpleRNN", {}),
+    "lstm": ("LSTM", {}),
+    "gru": ("GRU", {"reset_after": True}),
+    "gru2014": ("GRU", {"reset_after": False}),
+}
+
+
+@pytest.mark.parametrize("backend", ["torch", "tensorflow"])
+def test_keras_gives_the_same(backend, tmp_path):
+    if backend == "tensorflow" and sys.version_info >= (3, 14):
+        pytest.skip("TensorFlow has no build for Python 3.14 or newer")
+    cases = [(name, *network) for name in KERAS_LAYERS for network in NETWORKS]
+    questions = []
+    for name, count, both in cases:
+        cell, params, xs, _ = problem(name.removesuffix("2014"), count, both)
+        layer, options = KERAS_LAYERS[name]
+        question = {"layer": layer, "options": options, "count": count, "both": both}
+        question |= {"weights": to_keras(cell, params, **options), "xs": xs.swapaxes(0, 1)}
+        questions.append(question | {"D": D, "H": H})
+    path = tmp_path / "cases"
+    path.write_bytes(pickle.dumps(questions))
+    own_home = {"KERAS_HOME": str(tmp_path), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    subprocess.run(
+        [sys.executable, "-c", KERAS, str(path)],
+        check=True,
+        env=os.environ | own_home | {"KERAS_BACKEND": backend, "CUDA_VISIBLE_DEVICES": ""},
+    )
+    ran_on, results = pickle.loads(path.read_bytes())
+    assert ran_on == backend
+    for (name, _, both), question, result in zip(cases, questions, results, strict=True):
+        cell, options = CELLS[name.removesuffix("2014")], question["options"]
+        assert_same_bits(result[1][0], question["weights"])
+        for weights, ys in result:
+            params = from_keras(cell, weights, both, **options)
+            xs = question["xs"].swapaxes(0, 1)
+            assert_close(run(cell, params, xs, **options)[:1], [ys.swapaxes(0, 1)])
+            assert_same_bits(to_keras(cell, params, **options), weights)
+
+
+def test_keras_single_bias_is_the_sum():
+    cell, params, _, _ = problem("lstm", 1, False)
+    back = from_keras(cell, to_keras(cell, params))
+    both = params["bias_ih"] + params["bias_hh"]
+    assert_same_bits(back, params | {"bias_ih": both, "bias_hh": np.zeros_like(both)})
+
+
+def run_onnx(model, inputs):
+    onnx.checker.check_model(model, full_check=True)
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    return session.run(None, inputs)
+
+
+@pytest.mark.parametrize(("count", "both"), NETWORKS)
+@pytest.mark.parametrize("name", [*GATE_ORDERS["onnx"], "gru2014"])
+def test_onnx_runtime_gives_the_same(name, count, both):
+    cell, params, xs, state = problem(name.removesuffix("2014"), count, both)
+    reset_after = name != "gru2014"
+    model = to_onnx(cell, params, reset_after, first_state=True)
+    inputs = {"xs": xs} | {f"{s}0": v for s, v in zip(cell.states, state, strict=True)}
+    assert_close(run(cell, params, xs, state, reset_after), run_onnx(model, inputs))
+    from_zeros = run_onnx(to_onnx(cell, params, reset_after), {"xs": xs[:7, :1]})
+    assert_close(run(cell, params, xs[:7, :1], None, reset_after), from_zeros)
+    assert_same_bits(from_onnx(cell, model, reset_after), params)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
+@pytest.mark.parametrize(("count", "both"), NETWORKS)
+@pytest.mark.parametrize("name", ["rnn", "lstm", "gru"])
+def test_onnx_that_torch_wrote(name, count, both):
+    module = getattr(torch.nn, name.upper())(D, H, count, bidirectional=both)
+    file = io.BytesIO()
+    torch.onnx.export(module, (torch.zeros(T, B, D),), file, dynamo=False)
+    params = from_onnx(CELLS[name], onnx.load_from_string(file.getvalue()))
+    assert_same_bits(params, from_torch(CELLS[name], module))
+
+
+@given(
+    name=st.sampled_from([*MODULES]),
+    count=st.integers(1, 3),
+    both=st.booleans(),
+    sizes=st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    dtype=st.sampled_from([np.float32, np.float64]),
+)
+@settings(max_examples=60, deadline=None)
+def test_round_trips_lose_no_bit(name, count, both, sizes, dtype):
+    cell = CELLS[name]
+    params = draw(cell, count, both, np.random.default_rng(0), sizes, dtype)
+    assert_same_bits(from_torch(cell, to_torch(cell, params)), params)
+    assert_same_bits(from_onnx(cell, to_onnx(cell, params)), params)
+    if name in GATE_ORDERS["keras"]:
+        arrays = to_keras(cell, params)
+        assert_same_bits(to_keras(cell, from_keras(cell, arrays, both)), arrays)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_nothing_is_shared(name):
+    cell, params, _, _ = problem(name, 1, False)
+    tensors = to_torch(cell, params)
+    arrays = [*params.values(), *from_torch(cell, tensors).values()]
+    model = to_onnx(cell, params)
+    arrays += [*from_onnx(cell, model).values(), *from_onnx(cell, model).values()]
+    if name in GATE_ORDERS["keras"]:
+        weights = to_keras(cell, params)
+        arrays += [*weights, *from_keras(cell, weights).values()]
+    arrays += [tensor.numpy() for tensor in tensors.values()]
+    for k, array in enumerate(arrays):
+        assert array.flags.c_contiguous and array.flags.writeable
+        assert not any(np.shares_memory(array, other) for other in arrays[:k])
+
+
+def test_import_takes_numpy_only():
+    code = "import sys, companion.weights; print({'torch', 'onnx', 'keras'} & set(sys.modules))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout == "set()\n"
+
+
+rng = np.random.default_rng(0)
+params = draw(lstm, 1, False, rng)
+stacked = draw(lstm, 2, False, rng)
+weights = to_keras(lstm, params)
+model = to_onnx(lstm, params)
+
+
+def without(given, name):
+    return {key: value for key, value in given.items() if key != name}
+
+
+def with_attribute(**attributes):
+    """The model with other attributes of its operator."""
+    changed = onnx.ModelProto.FromString(model.SerializeToString())
+    (node,) = (node for node in changed.graph.node if node.op_type == "LSTM")
+    kept = [a for a in node.attribute if a.name not in attributes]
+    del node.attribute[:]
+    new = [onnx.helper.make_attribute(name, value) for name, value in attributes.items()]
+    node.attribute.extend(kept + new)
+    return changed
+
+
+def without_biases(name):
+    """A model, and its params, whose operator has no input B."""
+    cell = CELLS[name]
+    params = draw(cell, 1, False, rng)
+    model = to_onnx(cell, params)
+    (node,) = (node for node in model.graph.node if node.op_type == "LSTM")
+    node.input[3] = ""
+    return from_onnx(cell, model), params | {b: 0 * params[b] for b in ("bias_ih", "bias_hh")}
+
+
+def side_by_side():
+    """Two operators that read the same input."""
+    model = to_onnx(lstm, draw(lstm, 2, False, rng, (H, H)))
+    [node for node in model.graph.node if node.op_type == "LSTM"][1].input[0] = "xs"
+    return model
+
+
+def with_computed_weights():
+    changed = onnx.ModelProto.FromString(model.SerializeToString())
+    changed.graph.initializer[1].name = "elsewhere"
+    return changed
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda: to_torch(lstm, [1]), "params must be a dict or a module, got list"),
+        (lambda: to_torch(lstm, {"a": 1}), r"'weight_ih' or 'weight_ih_l0', got \['a'\]"),
+        (
+            lambda: to_torch(lstm, params | {"weight_hh": params["weight_ih"]}),
+            r"params\['weight_hh'\] must have shape \(20, 5\), got \(20, 3\)",
+        ),
+        (
+            lambda: to_torch(lstm, params | {"bias_ih": np.float32(1)}),
+            r"params\['bias_ih'\] must be a NumPy array, got float32",
+        ),
+        (
+            lambda: to_torch(lstm, params | {"weight_ih": params["bias_ih"]}),
+            r"params\['weight_ih'\] must have shape \(rows, columns\), got \(20,\)",
+        ),
+        (lambda: to_torch(lstm, without(params, "bias_hh")), "params must have 'bias_hh' for lstm"),
+        (
+            lambda: to_torch(lstm, without(stacked, "weight_hh_l1")),
+            "params must have 'weight_hh_l1' for lstm",
+        ),
+        (
+            lambda: to_torch(lstm, stacked | {"weight_ih_l1": stacked["weight_ih_l0"]}),
+            r"params\['weight_ih_l1'\] must have shape \(20, 5\), got \(20, 3\)",
+        ),
+        (
+            lambda: to_torch(lstm, params | {"bias_ih": params["bias_ih"].astype(float)}),
+            "params must have one dtype, got float32 and float64",
+        ),
+        (
+            lambda: to_torch(lstm, params | {"bias_ih": params["bias_ih"].tolist()}),
+            r"params\['bias_ih'\] must be a NumPy array, got list",
+        ),
+        (
+            lambda: from_torch(lstm, torch.nn.LSTM(D, H, dtype=torch.bfloat16)),
+            r"'weight_ih_l0'\] must be float32 or float64, got torch.bfloat16",
+        ),
+        (lambda: from_torch(lstm, torch.nn.GRU(D, H)), "those of lstm, got a module of GRU"),
+        (lambda: from_torch(CELLS["coupled"], torch.nn.GRU(D, H)), "got a module of GRU"),
+        (
+            lambda: from_torch(CELLS["rnn"], torch.nn.RNN(D, H, nonlinearity="relu")),
+            "those of rnn, got a module of RNN_RELU",
+        ),
+        (
+            lambda: from_torch(lstm, torch.nn.LSTM(D, H, proj_size=2)),
+            r"the weights of lstm alone, got \['weight_hr_l0'\] too",
+        ),
+        (
+            lambda: from_torch(CELLS["coupled"], companion.nn.GRU(D, H)),
+            "params must be those of coupled, got a module of gru",
+        ),
+        (
+            lambda: to_keras(CELLS["peephole"], params),
+            "cell must be one of rnn, lstm, gru for keras, got peephole",
+        ),
+        (lambda: to_onnx(CELLS["lstm1997"], params), "coupled, gru for onnx, got lstm1997"),
+        (lambda: from_keras(lstm, weights[:2]), "recurrent kernel and bias, got 2 arrays"),
+        (lambda: from_keras(lstm, weights, True), "of each direction, got 3 arrays"),
+        (
+            lambda: from_keras(lstm, [weights[0].T, *weights[1:]]),
+            r"kernel must have shape \(D, 20\), got \(20, 3\)",
+        ),
+        (
+            lambda: from_keras(CELLS["gru"], [w[..., :15] for w in weights]),
+            r"bias must have shape \(2, 15\), got \(15,\)",
+        ),
+        (lambda: from_onnx(CELLS["gru"], model), r"must have GRU operators, got \['LSTM'\]"),
+        (lambda: from_onnx(CELLS["peephole"], model), "input P must be given for peephole"),
+        (
+            lambda: from_onnx(lstm, to_onnx(CELLS["peephole"], draw(CELLS["peephole"], 1, 0, rng))),
+            "input P must be absent for lstm",
+        ),
+        (lambda: from_onnx(CELLS["coupled"], model), "input_forget of the operator must be 1"),
+        (lambda: from_onnx(lstm, with_attribute(clip=3.0)), "clip of the operator must be 0.0"),
+        (lambda: from_onnx(lstm, with_attribute(direction="reverse")), "direction of the operator"),
+        (
+            lambda: from_onnx(lstm, with_attribute(activations=["Sigmoid", "Relu", "Tanh"])),
+            "activations of the operator must be",
+        ),
+        (lambda: from_onnx(lstm, side_by_side()), "operators must be a chain, got 'xs'"),
+        (lambda: from_onnx(lstm, with_computed_weights()), "stored in the model as initializers"),
+    ],
+)
+def test_error_names_the_argument(call, says):
+    with pytest.raises(ValueError, match=says):
+        call()
+
+
+@pytest.mark.parametrize("name", ["lstm", "peephole"])
+def test_an_operator_without_biases_gives_zeros(name):
+    ours, wanted = without_biases(name)
+    for key, array in wanted.items():
+        np.testing.assert_array_equal(ours[key], array)
+
+
+def test_keys_of_the_rest_of_a_model_are_left_alone():
+    assert_same_bits(from_torch(lstm, params | {"weight": np.zeros(3)}), params)
