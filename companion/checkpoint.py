@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from companion.params import check_array
 from companion.unroll import backward, forward
 
 
@@ -17,7 +18,7 @@ class Checkpoints(NamedTuple):
     """What `forward_checkpointed` keeps: the inputs, and the state before every stretch."""
 
     xs: np.ndarray  # (T, B, D)
-    states: list[tuple[np.ndarray, ...]]  # one tuple of (B, H) a stretch
+    states: list[tuple[np.ndarray, ...] | None]  # one tuple of (B, H) a stretch; None is zeros
     every: int  # steps in a stretch
 
 
@@ -28,19 +29,17 @@ def forward_checkpointed(cell, params, xs, state=None, every=None):
     Returns ys, the last state, and `Checkpoints` in place of the tape.
     Raises ValueError as `forward` does, or if every is below 1.
     """
+    check_array("xs", xs, ("T", "B", "D"))
     if every is None:
         every = max(1, math.ceil(math.sqrt(len(xs))))
     if every < 1:
         raise ValueError(f"every must be at least 1, got {every}")
     states, ys = [], []
-    # The empty first stretch checks all arguments, even where there is no step.
-    part, state, _ = forward(cell, params, xs[:0], state, keep_tape=False)
-    for start in range(0, len(xs), every):
+    for start in range(0, max(len(xs), 1), every):  # at least one stretch, if need be an empty one
         states.append(state)
         part, state, _ = forward(cell, params, xs[start : start + every], state, keep_tape=False)
         ys.append(part)
-    ys = np.concatenate(ys) if ys else part
-    return ys, state, Checkpoints(np.array(xs, order="C"), states, every)
+    return np.concatenate(ys), state, Checkpoints(np.array(xs, order="C"), states, every)
 
 
 def backward_checkpointed(cell, params, checkpoints, dys, dstate=None):
@@ -49,15 +48,11 @@ def backward_checkpointed(cell, params, checkpoints, dys, dstate=None):
     checkpoints: as returned by `forward_checkpointed`. Everything else as in `backward`.
     """
     xs, states, every = checkpoints
-    _, _, tape = forward(cell, params, xs[:0])
-    zero_steps = backward(cell, params, tape, dys[:0])
-    grads, dxs = zero_steps[0], np.empty_like(xs)
-    if dys.shape[0] != len(xs):
-        raise ValueError(f"dys must have {len(xs)} steps like xs, got shape {dys.shape}")
+    check_array("dys", dys, (*xs.shape[:2], "H"), xs.dtype)
+    grads, dxs = {}, np.empty_like(xs)
     for k in reversed(range(len(states))):
         stretch = slice(k * every, (k + 1) * every)
         _, _, tape = forward(cell, params, xs[stretch], states[k])
         part, dxs[stretch], dstate = backward(cell, params, tape, dys[stretch], dstate)
-        for name, value in part.items():
-            grads[name] += value
-    return grads, dxs, zero_steps[2] if dstate is None else tuple(dstate)
+        grads = {name: grads[name] + part[name] if grads else part[name] for name in part}
+    return grads, dxs, dstate

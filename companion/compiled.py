@@ -15,7 +15,7 @@ from dataclasses import replace
 from functools import cache, partial
 from itertools import pairwise
 from pathlib import Path
-from types import CellType, FunctionType
+from types import CellType, CodeType, FunctionType
 
 import numpy as np
 
@@ -133,12 +133,19 @@ def _fingerprint(cell):
 
     seen, visited = [], set()
 
+    def constant(value):
+        # The repr of code holds its address, which differs from process to process.
+        return written(value) if isinstance(value, CodeType) else repr(value)
+
+    def written(code):
+        return code.co_code, [*map(constant, code.co_consts)], code.co_names, code.co_freevars
+
     def visit(function):
         if function in visited:
             return
         visited.add(function)
         code = function.__code__
-        seen.append((code.co_code, code.co_consts, code.co_names, code.co_freevars))
+        seen.append(written(code))
         inner = [function.__globals__.get(name) for name in code.co_names]
         inner += [c.cell_contents for c in function.__closure__ or ()]
         for value in inner:

@@ -2,13 +2,14 @@
 
 import numpy as np
 
+WEIGHTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+
 
 def shapes(cell, D, H):
     """Shape of every parameter of `cell` for D inputs and H units: a dict name -> tuple."""
     rows = len(cell.gates) * H
-    weights = {"weight_ih": (rows, D), "weight_hh": (rows, H)}
-    biases = {"bias_ih": (rows,), "bias_hh": (rows,)}
-    return weights | biases | {name: (H,) for name in cell.peepholes}
+    found = dict(zip(WEIGHTS, ((rows, D), (rows, H), (rows,), (rows,)), strict=True))
+    return found | {name: (H,) for name in cell.peepholes}
 
 
 def init(cell, D, H, rng, dtype=np.float64):
@@ -56,10 +57,7 @@ def check_array(name, array, shape, dtype=None):
     """
     if not isinstance(array, np.ndarray):
         raise ValueError(f"{name} must be a NumPy array, got {type(array).__name__}")
-    fits = len(array.shape) == len(shape) and all(
-        isinstance(want, str) or want == have for want, have in zip(shape, array.shape, strict=True)
-    )
-    if not fits:
+    if array.shape != shape and not _fits(array.shape, shape):
         wanted = "(" + ", ".join(map(str, shape)) + ("," if len(shape) == 1 else "") + ")"
         raise ValueError(f"{name} must have shape {wanted}, got {array.shape}")
     if dtype is None:
@@ -69,13 +67,19 @@ def check_array(name, array, shape, dtype=None):
         raise ValueError(f"{name} must be {np.dtype(dtype)} like xs, got {array.dtype}")
 
 
+def _fits(shape, wanted):
+    return len(shape) == len(wanted) and all(
+        isinstance(want, str) or want == have for want, have in zip(wanted, shape, strict=True)
+    )
+
+
 def check_params(cell, params, D, dtype):
     """Raise a ValueError that names the first parameter that is missing or does not fit.
 
     Keys that the cell does not use are left alone, so that one dict can hold a whole model.
     Returns the number of units H.
     """
-    for name in shapes(cell, 1, 1):
+    for name in WEIGHTS + cell.peepholes:
         if name not in params:
             raise ValueError(f"params must have {name!r} for {cell.name}, got {sorted(params)}")
     check_array("params['weight_hh']", params["weight_hh"], ("G·H", "H"), dtype)

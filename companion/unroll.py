@@ -9,12 +9,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from companion.params import check_array, check_params
+from companion.params import WEIGHTS, check_array, check_params
 
 # Steps are taken in chunks of about this many pre-activations: memory beyond the tape stays
 # bounded however long the sequence, and the products of a chunk are large enough to be fast.
 CHUNK = 1 << 22
-WEIGHTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
 
 class Tape(NamedTuple):
@@ -49,13 +48,17 @@ def forward(cell, params, xs, state=None, keep_tape=True):
         s[0] = value
     run, _, p = _loops(cell, params, xs.dtype)
     weight = np.require(params["weight_hh"], requirements="CW")
+    bias, b_h = _biases(cell, params, H)
+    a_x = np.empty((min(T, steps), B, len(bias)), xs.dtype)
     for start in range(0, T, steps):
         stop = min(start + steps, T)
         n = stop - start
         at = start if keep_tape else 0
         span = tuple(s[at : at + n + 1] for s in states)
-        a_x, b_h = _project(cell, params, xs[start:stop], H)
-        run(a_x, b_h, weight, span, tuple(k[at : at + n] for k in kept), p)
+        flat = a_x[:n].reshape(n * B, len(bias))
+        np.matmul(xs[start:stop].reshape(n * B, D), params["weight_ih"].T, out=flat)
+        flat += bias
+        run(a_x[:n], b_h, weight, span, tuple(k[at : at + n] for k in kept), p)
         ys[start:stop] = span[0][1:]
         if not keep_tape:
             for s in states:
@@ -87,39 +90,35 @@ def backward(cell, params, tape, dys, dstate=None):
     check_array("dys", dys, (T, B, H), dtype)
     dstate = np.array(_check_state("dstate", cell, dstate, (B, H), dtype))
 
-    grads = {name: np.zeros(params[name].shape, dtype) for name in WEIGHTS}
     dxs = np.empty_like(tape.xs)
     dys = np.require(dys, requirements="CW")
     _, run, p = _loops(cell, params, dtype)
     weight = np.require(params["weight_hh"], requirements="CW")
     dp = np.zeros((len(p), H), dtype)
+    rows = len(cell.gates) * H
     steps = _chunk(cell, B, H)
-    da_x = np.empty((min(T, steps), B, len(cell.gates) * H), dtype)
+    da_x = np.empty((min(T, steps), B, rows), dtype)
     da_h = np.empty_like(da_x) if cell.split else da_x
-    for stop in range(T, 0, -steps):
+    sums = None
+    for stop in range(T, 0, -steps) or (0,):  # without a step, too, the sums have their shapes
         start = max(stop - steps, 0)
         n = stop - start
         span = tuple(s[start : stop + 1] for s in tape.states)
         kept = tuple(k[start:stop] for k in tape.kept)
-        run(
-            da_x[:n],
-            da_h[:n],
-            weight,
-            span,
-            kept,
-            dys[start:stop],
-            dstate,
-            p,
-            dp,
-        )
+        run(da_x[:n], da_h[:n], weight, span, kept, dys[start:stop], dstate, p, dp)
+        flat_x, flat_h = (da[:n].reshape(n * B, rows) for da in (da_x, da_h))
+        bias = flat_x.sum(0)
         # One product a weight: the sum over time and batch of outer products.
-        flat_x, flat_h = (da[:n].reshape(n * B, len(cell.gates) * H) for da in (da_x, da_h))
-        grads["weight_ih"] += flat_x.T @ tape.xs[start:stop].reshape(n * B, D)
-        grads["weight_hh"] += flat_h.T @ span[0][:-1].reshape(n * B, H)
-        grads["bias_ih"] += flat_x.sum(0)
-        grads["bias_hh"] += flat_h.sum(0)
-        dxs[start:stop] = (flat_x @ params["weight_ih"]).reshape(n, B, D)
-    return grads | dict(zip(cell.peepholes, dp, strict=True)), dxs, tuple(dstate)
+        part = (
+            flat_x.T @ tape.xs[start:stop].reshape(n * B, D),
+            flat_h.T @ span[0][:-1].reshape(n * B, H),
+            bias,
+            flat_h.sum(0) if cell.split else bias.copy(),
+        )
+        sums = part if sums is None else tuple(map(np.add, sums, part))
+        np.matmul(flat_x, params["weight_ih"], out=dxs[start:stop].reshape(n * B, D))
+    grads = dict(zip(WEIGHTS + cell.peepholes, (*sums, *dp), strict=True))
+    return grads, dxs, tuple(dstate)
 
 
 def history(cell, tape):
@@ -198,15 +197,12 @@ def _backward_loop(cell, da_x, da_h, weight, states, kept, dys, dstate, p, dp_su
         dstate[0] += np.dot(da_h[t], weight)
 
 
-def _project(cell, params, xs, H):
-    """Input part of every pre-activation with its biases, (T, B, G·H); bias of the split gates."""
-    T, B, D = xs.shape
+def _biases(cell, params, H):
+    """Bias of every input part, which takes the recurrent one in; recurrent bias of split gates."""
     joint = (len(cell.gates) - len(cell.split)) * H
     bias = params["bias_ih"].copy()
     bias[:joint] += params["bias_hh"][:joint]
-    a_x = xs.reshape(-1, D) @ params["weight_ih"].T
-    a_x += bias
-    return a_x.reshape(T, B, len(bias)), params["bias_hh"][joint:]
+    return bias, params["bias_hh"][joint:]
 
 
 def _blocks(a, H):
