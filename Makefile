@@ -15,6 +15,7 @@ export JUPYTER_CONFIG_DIR := $(CACHE)/jupyter/config
 export JUPYTER_DATA_DIR := $(CACHE)/jupyter/data
 export JUPYTER_RUNTIME_DIR := $(CACHE)/jupyter/runtime
 export JUPYTER_NO_CONFIG := 1
+export KERAS_HOME := $(CACHE)/keras
 export MPLCONFIGDIR := $(CACHE)/matplotlib
 export XDG_CACHE_HOME := $(CACHE)/xdg
 export XDG_CONFIG_HOME := $(CACHE)/xdg/config
@@ -78,8 +79,10 @@ serve: book ## build the site and serve it on this machine (PORT=8000)
 	@echo "http://127.0.0.1:$(PORT)/  (stop with Ctrl-C)"
 	@$(BIN)/python -m http.server $(PORT) --bind 127.0.0.1 --directory $(SITE)
 
-bench: $(VENV)/.test ## time the cells against torch.nn, into benchmarks/results
+bench: $(VENV)/.bench ## time the cells against other code, into benchmarks/results
 	@$(BIN)/python -m benchmarks
+	@$(BIN)/python -m benchmarks.parts
+	@$(BIN)/python -m benchmarks.scaling
 
 clean: ## remove what make made
 	rm -rf $(VENV) .cache _build .pytest_cache .ruff_cache .hypothesis companion.egg-info
@@ -102,3 +105,8 @@ $(VENV)/.test: requirements.txt pyproject.toml | $(BIN)/python
 	@echo "installing what running and testing the book needs into $(VENV)"
 	@$(INSTALL) '.[test]'
 	@touch $@ $(VENV)/.book
+
+$(VENV)/.bench: requirements.txt pyproject.toml | $(BIN)/python
+	@echo "installing what the benchmarks compare with into $(VENV)"
+	@$(INSTALL) '.[bench]'
+	@touch $@ $(VENV)/.test $(VENV)/.book

@@ -1,11 +1,23 @@
-"""What is timed: each function takes a problem and returns a training step to call."""
+"""What is timed: each rival takes a problem and returns a training step to call.
+
+A step computes the derivatives of all parameters and of the inputs, and returns the latter, so
+that rivals can be compared; one that returns None computes something else. Every rival has the
+problem's own weights. A rival that has no such cell returns None instead of a step.
+
+numpy-ml is not among them: its newest release, 0.1.2, cannot be imported on Python 3.10 or newer
+(it takes Hashable from collections), and the constructor of its LSTM fails on any: it assigns
+`gradients`, which is a property without a setter.
+"""
+
+from importlib.util import find_spec
 
 import numpy as np
 import torch
 
+from benchmarks.optional import jax_scan, keras_layer
 from companion import CELLS, backward, compiled, forward, init
 
-LAYERS = {"rnn": torch.nn.RNN, "gru": torch.nn.GRU}
+LAYERS = {"rnn": torch.nn.RNN, "lstm": torch.nn.LSTM, "gru": torch.nn.GRU}
 
 
 class Problem:
@@ -24,12 +36,16 @@ def torch_nn(problem):
     """`torch.nn.LSTM`, or RNN or GRU; for the variants that torch has not, its LSTM."""
     _, _, D, H = problem.sizes
     layer = LAYERS.get(problem.name, torch.nn.LSTM)(D, H)
+    same = problem.name in LAYERS
+    if same:
+        weights = {f"{name}_l0": torch.from_numpy(p) for name, p in problem.params.items()}
+        layer.load_state_dict(weights)
 
     def step():
         layer.zero_grad()
         xs = torch.tensor(problem.xs, requires_grad=True)
         layer(xs)[0].backward(torch.from_numpy(problem.dys))
-        return xs.grad
+        return xs.grad if same else None
 
     return step
 
@@ -37,7 +53,8 @@ def torch_nn(problem):
 def _companion(cell, problem):
     def step():
         _, _, tape = forward(cell, problem.params, problem.xs)
-        return backward(cell, problem.params, tape, problem.dys)
+        _, dxs, _ = backward(cell, problem.params, tape, problem.dys)
+        return dxs
 
     return step
 
@@ -65,7 +82,9 @@ def bare_products(problem):
             h @ weight_t
         for _ in range(T):
             da[:B] @ p["weight_hh"]
-        return da.T @ xs, da.T @ hs, da @ p["weight_ih"]
+        da.T @ xs
+        da.T @ hs
+        da @ p["weight_ih"]
 
     return step
 
@@ -111,7 +130,7 @@ def textbook_loop(problem):
             db += da.sum(0)
             dz = da @ W
             dh, dxs[t], dc = dz[:, :H], dz[:, H:], dc * f
-        return dW, db, dxs
+        return dxs
 
     return step
 
@@ -122,6 +141,7 @@ def lstm_cell_loop(problem):
         return None
     T, B, D, H = problem.sizes
     cell = torch.nn.LSTMCell(D, H)
+    cell.load_state_dict({name: torch.from_numpy(p) for name, p in problem.params.items()})
 
     def step():
         cell.zero_grad()
@@ -136,4 +156,25 @@ def lstm_cell_loop(problem):
     return step
 
 
+OPTIONAL = {"keras": keras_layer, "jax": jax_scan}
+MISSING = tuple(package for package in OPTIONAL if not find_spec(package))
 RIVALS = (torch_nn, compiled_cell, plain_numpy, bare_products, textbook_loop, lstm_cell_loop)
+RIVALS += tuple(rival for package, rival in OPTIONAL.items() if package not in MISSING)
+
+
+def training_steps(problem):
+    """A step for every rival that has the problem's cell, by the rival's name.
+
+    Each has run once. Raises RuntimeError if one that computes the same gives other derivatives.
+    """
+    steps = {rival.__name__: rival(problem) for rival in RIVALS}
+    steps = {name: step for name, step in steps.items() if step is not None}
+    expected = steps["plain_numpy"]()
+    for name, step in steps.items():
+        dxs = step()
+        if dxs is None:
+            continue
+        error = np.abs(np.asarray(dxs) - expected).max() / np.abs(expected).max()
+        if not error < 1e-4:
+            raise RuntimeError(f"{name} gives other derivatives for {problem.name}, by {error:.1e}")
+    return steps

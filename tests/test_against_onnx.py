@@ -1,9 +1,12 @@
-"""The same numbers as ONNX Runtime, whose operators no one here wrote."""
+"""The same numbers as ONNX Runtime, and as the cases that ONNX tests its backends with."""
+
+from functools import cache
 
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from onnx.backend.test.case import node
 
 from companion import CELLS, forward, gate, init
 from companion.gru2014 import forward_gru2014
@@ -18,6 +21,24 @@ OPERATORS = {
     "gru2014": ("GRU", "zrn", {"linear_before_reset": 0}),
 }
 CELL = CELLS | {"gru2014": CELLS["gru"]}  # the same parameters
+# ONNX's cases, all of them: their GRUs are those of 2014.
+CASES = {
+    f"test_{operator}_{case}": name
+    for operator, name in {"simple_rnn": "rnn", "lstm": "lstm", "gru": "gru2014"}.items()
+    for case in ("defaults", "with_initial_bias", "batchwise", "reverse", "bidirectional")
+} | {
+    "test_rnn_seq_length": "rnn",
+    "test_gru_seq_length": "gru2014",
+    "test_lstm_with_peepholes": "peephole",
+}
+
+
+def run(name, params, xs, state):
+    """Our ys and last state."""
+    if name == "gru2014":
+        ys, h, _ = forward_gru2014(params, xs, *state)
+        return ys, (h,)
+    return forward(CELL[name], params, xs, state, keep_tape=False)[:2]
 
 
 def run_onnx(name, params, xs, state):
@@ -80,13 +101,79 @@ def test_equal_to_onnx_runtime(name, sizes):
     params = {k: rng.normal(0, 0.5, v.shape).astype("f") for k, v in init(cell, D, H, rng).items()}
     xs = rng.normal(size=(T, B, D)).astype("f")
     state = tuple(rng.normal(size=(B, H)).astype("f") for _ in cell.states)
-    if name == "gru2014":
-        ys, last, _ = forward_gru2014(params, xs, *state)
-        last = (last,)
-    else:
-        ys, last, _ = forward(cell, params, xs, state, keep_tape=False)
+    ys, last = run(name, params, xs, state)
     theirs, ends = run_onnx(name, params, xs, state)
     np.testing.assert_allclose(ys, theirs, rtol=0, atol=3e-6)
     for ours, end in zip(last, ends, strict=True):
         # A cell state may be as large as the number of steps.
         np.testing.assert_allclose(ours, end, rtol=0, atol=3e-6 * max(1, np.abs(end).max()))
+
+
+@cache
+def cases():
+    """ONNX's cases of the three operators, by name; their outputs come from its own NumPy code."""
+    # Importing these makes their cases. collect_testcases() makes those of all operators, in 9 s.
+    from onnx.backend.test.case.node import gru, lstm, rnn  # noqa: F401
+
+    operators = {operator for operator, _, _ in OPERATORS.values()}
+    return {
+        case.name: case
+        for case in node._NodeTestCases
+        if operators & {n.op_type for n in case.model.graph.node}
+    }
+
+
+def run_case(name, steps, X, W, R, B=None, initial_h=None, initial_c=None, P=None):
+    """Y, Y_h and Y_c from our cell; steps: for each direction 1, or -1 for the reverse."""
+    cell, order = CELL[name], OPERATORS[name][1]
+    H = R.shape[2]
+    zeros = np.zeros((len(steps), X.shape[1], H), X.dtype)
+    first = {
+        "h": zeros if initial_h is None else initial_h,
+        "c": zeros if initial_c is None else initial_c,
+    }
+    B = np.zeros((len(steps), 2 * W.shape[1]), X.dtype) if B is None else B
+
+    def ours(rows):
+        blocks = dict(zip(order, np.split(rows, len(order)), strict=True))
+        return np.concatenate([blocks[g] for g in cell.gates])
+
+    runs = []
+    for d, step in enumerate(steps):
+        bias_ih, bias_hh = np.split(B[d], 2)
+        weights = {"weight_ih": W[d], "weight_hh": R[d], "bias_ih": bias_ih, "bias_hh": bias_hh}
+        params = {key: ours(rows) for key, rows in weights.items()}
+        if P is not None:
+            params |= zip(("p_i", "p_o", "p_f"), np.split(P[d], 3), strict=True)
+        ys, last = run(name, params, X[::step], tuple(first[s][d] for s in cell.states))
+        runs.append((ys[::step], *last))
+    ys, *last = zip(*runs, strict=True)
+    return [np.stack(ys, axis=1), *(np.stack(s) for s in last)]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_equal_to_the_cases_of_onnx(case):
+    model, [(given, wanted)] = cases()[case].model, cases()[case].data_sets
+    [operator] = model.graph.node
+    options = {a.name: onnx.helper.get_attribute_value(a) for a in operator.attribute}
+    steps = {b"forward": (1,), b"reverse": (-1,), b"bidirectional": (1, -1)}[
+        options.pop("direction", b"forward")
+    ]
+    batch_first = options.pop("layout", 0)
+    assert set(options) == {"hidden_size"}
+    given = dict(zip(operator.input, given, strict=True))
+    if batch_first:
+        given["X"] = given["X"].swapaxes(0, 1)
+    T = len(given["X"])
+    assert set(given.pop("sequence_lens", [T])) == {T}  # every sequence is whole
+    outputs = dict(zip(("Y", "Y_h", "Y_c"), run_case(CASES[case], steps, **given), strict=False))
+    names = [name for name in operator.output if name]
+    for name, theirs in zip(names, wanted, strict=True):
+        ours = outputs[name]
+        if batch_first:
+            ours = np.moveaxis(ours, -2, 0)
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=3e-6, err_msg=name)
+
+
+def test_no_case_of_onnx_is_left_out():
+    assert set(cases()) == set(CASES)
