@@ -1,0 +1,13 @@
+"""Train a torch model: progress, validation, checkpoints with exact resume, several processes.
+
+Needs PyTorch and tqdm: `pip install companion[torch]`. The smallest use is
+
+    history = fit(model, loss, lambda epoch: [(x, y)])
+
+and everything else is an entry of `Options`.
+"""
+
+from companion.train.loop import fit
+from companion.train.options import History, Options
+
+__all__ = ["History", "Options", "fit"]

@@ -1,0 +1,96 @@
+"""`fit`: from the arguments through the epochs to the history."""
+
+import inspect
+import random
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from companion.train import processes, saving
+from companion.train.options import History, Options
+from companion.train.run import Run
+
+
+def fit(model, loss, batches, options=None, *, validation=None, checkpoint=None, rng=None):
+    """Train a torch model, and resume exactly where an earlier call was killed.
+
+    model: a torch module on one device, called as model(x), or as model(x, state) with
+    `Options.carry`.
+    loss: a function of the model's output and y. It returns a scalar tensor, the mean over the
+    sequences, and a batch then weighs as many as it has; or a pair (total, count), such as the
+    sum over the valid steps of padded sequences and their number.
+    batches: a function of the epoch, counted from 0, that returns an iterable of batches (x, y).
+    x and y are tensors, or tuples, lists and dicts of tensors, time-major (T, B, ...) unless
+    `Options.batch_dim` says otherwise; they are moved to the model's device.
+    options: an `Options`; None means its defaults.
+    validation: a list of batches (or what else can be iterated again and again) to measure the
+    loss on after every epoch, in evaluation mode.
+    checkpoint: path of a file to write all state to, and to resume from where it exists; the
+    result is then the same, bit for bit, as that of an uninterrupted run. `Options.epochs` may
+    have been raised meanwhile, nothing else changed.
+    rng: the `numpy.random.Generator` that `batches` draws from, if there is one: its state then
+    goes into the checkpoint. A generator made from the epoch number needs no such care.
+
+    Returns a `History`. The model is left in evaluation mode, with the weights of the epoch of
+    lowest validation loss, or the last weights without validation.
+    Under torchrun the same call trains data-parallel: every process is given the same batches
+    and takes its part of the sequences of each, the gradients are those of the whole batch, and
+    process 0 shows progress and writes the checkpoint, which all processes must be able to read.
+    Raises ValueError for arguments that do not fit, and for a checkpoint that is damaged or of
+    another run, which stays untouched; FloatingPointError, before the weights change, where the
+    loss or the gradient is not finite.
+    Source: Li et al. (2020) for the data-parallel gradient.
+    """
+    options = Options() if options is None else options
+    path = None if checkpoint is None else Path(checkpoint)
+    _check(model, batches, options, validation, path)
+    processes.join(next(model.parameters()).device)
+    with _seeded(options.seed):
+        run = Run(model, loss, options, validation, rng)
+        if path is not None and path.exists():
+            run.load(path)
+        save = (lambda: None) if path is None else partial(run.save, path)
+        while run.done.epoch < options.epochs and not run.done.stopped:
+            run.epoch(batches, save)
+    model.eval()
+    done = run.done
+    if done.best is not None:
+        model.load_state_dict(done.best_weights)
+    return History(done.train, done.validation, done.best, done.stopped)
+
+
+def _check(model, batches, options, validation, path):
+    if not callable(batches):
+        raise ValueError(
+            "batches must be a function of the epoch that returns an iterable of (x, y), "
+            f"got {type(batches).__name__}"
+        )
+    if options.carry:
+        signature = inspect.signature(model.forward)
+        try:
+            signature.bind("x", "state")
+        except TypeError as error:
+            raise ValueError(f"model must take (x, state) with carry, got {signature}") from error
+    if validation is None and options.patience is not None:
+        raise ValueError(f"patience needs validation, got patience = {options.patience} alone")
+    if validation is not None and iter(validation) is validation:
+        raise ValueError(
+            "validation must be iterable again after every epoch, such as a list, "
+            f"got {type(validation).__name__}"
+        )
+    if path is not None and not path.parent.is_dir():
+        raise ValueError(f"checkpoint must be in a folder that exists, got {path}")
+
+
+@contextmanager
+def _seeded(seed):
+    """Seeds the global generators, and gives the caller their old state back afterwards."""
+    before = saving.random_state()
+    random.seed(seed)
+    torch.manual_seed(seed + processes.rank())
+    try:
+        yield
+    finally:
+        saving.set_random_state(before)

@@ -1,0 +1,64 @@
+"""What `fit` is told, and what it gives back."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How to train. Every entry has a default.
+
+    epochs: how many times the batches are gone through.
+    optimizer: a function of the model's parameters that returns a torch optimizer, such as
+    `partial(torch.optim.Adam, lr=3e-3)`.
+    schedule: a function of the optimizer that returns a torch scheduler. It takes a step after
+    every update; ReduceLROnPlateau takes one after every epoch, with the validation loss.
+    clip: the largest global norm of the gradient, as in `companion.optim.clip_by_norm`.
+    patience: stop after this many epochs in a row without a lower validation loss.
+    carry: truncated backpropagation through time. The batches of an epoch are then stretches of
+    the same B sequences in order; the model is called as model(x, state) -> (y, state), with
+    None as the first state of an epoch, and no gradient flows from one batch to the one before.
+    batch_dim: the axis of the sequences in every tensor of x and y, or a pair, one for x and
+    one for y: (1, 0) for x (T, B, D) and y (B, K). A tensor of one axis has only that one.
+    seed: of torch's and Python's global generators while training. Process k takes seed + k for
+    torch, so that dropout differs between processes.
+    every: updates from one checkpoint to the next within an epoch. Each epoch ends with one.
+    Raises ValueError for a value outside its range.
+    Sources: Williams and Peng (1990) for truncation, Pascanu, Mikolov and Bengio (2013) for
+    clipping, Prechelt (1998) for early stopping.
+    """
+
+    epochs: int = 10
+    optimizer: Callable = torch.optim.Adam
+    schedule: Callable | None = None
+    clip: float | None = None
+    patience: int | None = None
+    carry: bool = False
+    batch_dim: int | tuple[int, int] = 1
+    seed: int = 0
+    every: int = 100
+
+    def __post_init__(self):
+        for name in ("epochs", "patience", "every"):
+            value = getattr(self, name)
+            if value is not None and not value >= 1:
+                raise ValueError(f"{name} must be at least 1, got {value!r}")
+        if self.clip is not None and not self.clip > 0:
+            raise ValueError(f"clip must be positive, got {self.clip!r}")
+
+
+@dataclass(frozen=True)
+class History:
+    """What happened, epoch by epoch.
+
+    train: mean loss of each epoch while its updates were made. validation: loss after each
+    epoch; empty without validation. best: the epoch of the lowest validation loss, counted from
+    0, None without validation. stopped: whether patience ended the training early.
+    """
+
+    train: list[float]
+    validation: list[float]
+    best: int | None
+    stopped: bool

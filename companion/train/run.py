@@ -1,0 +1,214 @@
+"""One training run: its updates, its validation, and all that it must remember."""
+
+import math
+import operator
+from dataclasses import dataclass, field
+
+import torch
+from torch.nn.parallel import DistributedDataParallel
+from torch.nn.utils import clip_grad_norm_
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+from tqdm import tqdm
+
+from companion.train import processes, saving
+
+
+@dataclass
+class Done:
+    """How far a run is; the same in all processes. Epochs and batches are counted from 0."""
+
+    epoch: int = 0
+    batch: int = 0  # within the epoch
+    total: float = 0.0  # of the epoch's losses, each with its weight
+    weight: float = 0.0
+    train: list[float] = field(default_factory=list)
+    validation: list[float] = field(default_factory=list)
+    best: int | None = None
+    best_weights: dict | None = None
+    stopped: bool = False
+
+
+class Run:
+    """A model with everything that changes while it is trained, and so is in a checkpoint."""
+
+    def __init__(self, model, loss, options, validation=None, rng=None):
+        self.model, self.loss, self.options = model, loss, options
+        self.validation, self.rng = validation, rng
+        self.device = next(model.parameters()).device
+        self.optimizer = options.optimizer(model.parameters())
+        self.scheduler = options.schedule(self.optimizer) if options.schedule else None
+        self.on_plateau = isinstance(self.scheduler, ReduceLROnPlateau)
+        if self.on_plateau and validation is None:
+            raise ValueError("schedule ReduceLROnPlateau needs validation, got None")
+        self.identity = saving.identity(
+            model,
+            self.optimizer,
+            self.scheduler,
+            options,
+            validation=validation is not None,
+            rng=None if rng is None else type(rng.bit_generator).__name__,
+            processes=processes.size(),
+        )
+        self.parallel = DistributedDataParallel(model) if processes.size() > 1 else model
+        self.done = Done()
+        self.state = None  # carried from batch to batch
+        self.random_at_start = None  # of the epoch
+
+    def epoch(self, batches, save):
+        """Make the updates of this epoch that are still to be made, and validate.
+
+        save: called after every `Options.every` updates and at the end.
+        """
+        done = self.done
+        self.parallel.train()
+        todo, length = self._still_to_do(batches)
+        bar = _bar(todo, f"epoch {done.epoch + 1}/{self.options.epochs}", length, done.batch)
+        for batch in bar:
+            bar.set_postfix(loss=f"{self._update(batch):.4g}", refresh=False)
+            if done.batch % self.options.every == 0:
+                save()
+        if done.batch == 0:
+            raise ValueError(f"batches({done.epoch}) must give at least one batch, got none")
+        done.train.append(done.total / done.weight)
+        if self.validation is not None:
+            self._validate()
+        done.epoch, done.batch, done.total, done.weight = done.epoch + 1, 0, 0.0, 0.0
+        self.state = None
+        save()
+
+    def _still_to_do(self, batches):
+        """Iterator over the epoch's batches without those done, and the number of all, or None."""
+        done, now = self.done, saving.random_state(self.rng)
+        if done.batch == 0:
+            self.random_at_start = now
+        # What was drawn at random for the batches that are done is drawn again.
+        saving.set_random_state(self.random_at_start, self.rng)
+        whole = batches(done.epoch)
+        todo = iter(whole)
+        for k in range(done.batch):
+            if next(todo, None) is None:
+                raise ValueError(
+                    f"batches({done.epoch}) must give the {done.batch} batches that the "
+                    f"checkpoint has seen, got {k}"
+                )
+        if done.batch > 0:
+            saving.set_random_state(now, self.rng)
+        return todo, operator.length_hint(whole) or None
+
+    def _update(self, batch):
+        done = self.done
+        where = f"batch {done.batch} of epoch {done.epoch}, both counted from 0"
+        scaled, total, weight, self.state = self._score(self.parallel, batch, self.state, where)
+        self.optimizer.zero_grad()
+        scaled.backward()
+        limit = math.inf if self.options.clip is None else self.options.clip
+        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        _check_finite("norm of the gradient", clip_grad_norm_(parameters, limit).item(), where)
+        self.optimizer.step()
+        if self.scheduler is not None and not self.on_plateau:
+            self.scheduler.step()
+        done.batch += 1
+        done.total += total
+        done.weight += weight
+        return total / weight
+
+    @torch.no_grad()
+    def _validate(self):
+        done, state, all_total, all_weight = self.done, None, 0.0, 0.0
+        self.model.eval()
+        for k, batch in enumerate(_bar(self.validation, "validation")):
+            where = f"validation batch {k} after epoch {done.epoch}, both counted from 0"
+            _, total, weight, state = self._score(self.model, batch, state, where)
+            all_total += total
+            all_weight += weight
+        if all_weight == 0:
+            raise ValueError("validation must give at least one batch, got none")
+        done.validation.append(all_total / all_weight)
+        if done.best is None or done.validation[-1] < done.validation[done.best]:
+            done.best = done.epoch
+            done.best_weights = {k: v.clone() for k, v in self.model.state_dict().items()}
+        if self.options.patience is not None:
+            done.stopped = done.epoch - done.best >= self.options.patience
+        if self.on_plateau:
+            self.scheduler.step(done.validation[-1])
+
+    def _score(self, call, batch, state, where):
+        """The loss of one batch, of which this process takes its part.
+
+        Returns a tensor to differentiate, total and weight of the whole batch, whose quotient is
+        the loss, and the state to carry on.
+        """
+        (x, y), count = processes.share(batch, self.options.batch_dim, self.device)
+        if self.options.carry:
+            output = call(x, state)
+            if not isinstance(output, tuple) or len(output) != 2:
+                got = type(output).__name__
+                got += f" of {len(output)}" if isinstance(output, tuple) else ""
+                raise ValueError(f"model must return a pair (y, state) with carry, got {got}")
+            output, state = output
+            state = processes.map_tensors(torch.Tensor.detach, state, "state")
+        else:
+            output = call(x)
+        value, factor, weight = _loss_and_weight(self.loss(output, y), count)
+        part = (value.item() * factor, weight)
+        total, weight = processes.sum_up(part, batch, self.device, where)
+        _check_finite("loss", total, where)
+        if not weight > 0:
+            raise ValueError(f"loss must count something in every batch, got {weight} at {where}")
+        # DDP averages the gradients of n processes: times n, this is the gradient of the sum of
+        # their parts. In one process the factor of a mean is exactly 1.
+        return value * (factor * processes.size() / weight), total, weight, state
+
+    def save(self, path):
+        """Write everything to the file at `path`; all processes call this, the first writes."""
+        state = self.state
+        if state is not None:
+            # A state may be a view of a far larger tensor, which a file would then hold.
+            state = processes.map_tensors(lambda part: part.cpu().clone(), state, "state")
+        random = saving.random_state(self.rng)
+        own = {"state": state, "random": random, "random_at_start": self.random_at_start}
+        if (everyones := processes.collect(own)) is not None:
+            content = {"identity": self.identity, "done": vars(self.done), "own": everyones}
+            for name, part in self._parts().items():
+                content[name] = part.state_dict()
+            saving.write(path, content)
+
+    def load(self, path):
+        """Go on from the file at `path`. Raises ValueError as `saving.read` does."""
+        content = saving.read(path, self.identity)
+        done, own = Done(**content["done"]), content["own"][processes.rank()]
+        if done.epoch + (done.batch > 0) > self.options.epochs:
+            raise ValueError(
+                f"epochs must not be lowered below the {done.epoch} whole epochs and "
+                f"{done.batch} batches of checkpoint {path}, got {self.options.epochs}"
+            )
+        for name, part in self._parts().items():
+            part.load_state_dict(content[name])
+        self.done, self.random_at_start = done, own["random_at_start"]
+        if own["state"] is not None:
+            self.state = processes.map_tensors(lambda s: s.to(self.device), own["state"], "state")
+        saving.set_random_state(own["random"], self.rng)
+
+    def _parts(self):
+        parts = {"model": self.model, "optimizer": self.optimizer, "scheduler": self.scheduler}
+        return {name: part for name, part in parts.items() if part is not None}
+
+
+def _loss_and_weight(loss, count):
+    """Value, factor and weight: value · factor adds to the total, weight to what divides it."""
+    (value, weight), factor = (loss, 1) if isinstance(loss, tuple) else ((loss, count), count)
+    if not isinstance(value, torch.Tensor) or value.ndim != 0:
+        got = f"shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else repr(value)
+        raise ValueError(f"loss must return a scalar tensor or a pair (total, count), got {got}")
+    return value, factor, float(weight)
+
+
+def _check_finite(what, value, where):
+    if not math.isfinite(value):
+        raise FloatingPointError(f"the {what} is {value} at {where}; no update was made with it")
+
+
+def _bar(iterable, label, total=None, initial=0):
+    # Nothing is said about disable on process 0, so that TQDM_DISABLE=1 is obeyed.
+    quiet = {"disable": True} if processes.rank() > 0 else {}
+    return tqdm(iterable, label, total, leave=False, initial=initial, **quiet)

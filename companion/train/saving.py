@@ -1,0 +1,95 @@
+"""Checkpoints: whole or not there, refused unless they are of this very run."""
+
+import os
+import random
+import zipfile
+
+import torch
+
+FORMAT = "companion.train 1"
+
+
+def write(path, content):
+    """Replace the file at `path` in one go: a reader, or a crash, sees the old or the new."""
+    partial = path.with_name(path.name + ".partial")
+    try:
+        with open(partial, "wb") as file:
+            torch.save({"format": FORMAT, **content}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def read(path, identity):
+    """The content of the checkpoint at `path`.
+
+    Raises ValueError for a damaged file, one that `fit` has not written, or one of a run with
+    another `identity`.
+    """
+    try:
+        # torch.load does not look at the checksums that the file has.
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+        content = None if damaged else torch.load(path, weights_only=True, map_location="cpu")
+    except OSError:
+        raise
+    except Exception as error:  # damage comes as almost any exception
+        raise ValueError(_refusal(path, "it is damaged or no checkpoint")) from error
+    if damaged:
+        raise ValueError(_refusal(path, "it is damaged"))
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise ValueError(_refusal(path, f"it was not written by {FORMAT!r}"))
+    saved = content["identity"]
+    for name in [*saved, *identity]:
+        if saved.get(name) != identity.get(name):
+            was, now = saved.get(name, "absent"), identity.get(name, "absent")
+            raise ValueError(_refusal(path, f"in its run {name} was {was}, here it is {now}"))
+    return content
+
+
+def _refusal(path, why):
+    return f"checkpoint {path} cannot be resumed, {why}; it is left as it is: name another file"
+
+
+def identity(model, optimizer, scheduler, options, **others):
+    """What must be the same for a run to be resumed, a dict of strings."""
+    entries = {name: getattr(options, name) for name in ("clip", "patience", "carry", "batch_dim")}
+    entries |= {"seed": options.seed, **others, "model": model}
+    entries |= {"schedule": type(scheduler).__name__, "optimizer": type(optimizer).__name__}
+    for k, group in enumerate(optimizer.param_groups):
+        settings = {key: value for key, value in group.items() if key != "params"}
+        entries |= {f"{key} of group {k}": value for key, value in settings.items()}
+    if scheduler is not None:
+        entries |= {f"schedule's {key}": value for key, value in scheduler.state_dict().items()}
+    for name, value in model.state_dict().items():
+        entries[name] = (tuple(value.shape), value.dtype)
+    return {name: repr(value) for name, value in entries.items()}
+
+
+def random_state(rng=None):
+    """State of torch's and Python's global generators, and of a NumPy generator if given."""
+    state = {"torch": torch.get_rng_state(), "python": random.getstate()}
+    if torch.cuda.is_initialized():
+        state["cuda"] = torch.cuda.get_rng_state()
+    if rng is not None:
+        state["numpy"] = _plain(rng.bit_generator.state)
+    return state
+
+
+def set_random_state(state, rng=None):
+    """Put all generators back to a state that `random_state` gave."""
+    torch.set_rng_state(state["torch"])
+    random.setstate(state["python"])
+    if "cuda" in state:
+        torch.cuda.set_rng_state(state["cuda"])
+    if rng is not None:
+        rng.bit_generator.state = state["numpy"]
+
+
+def _plain(state):
+    # torch.load with weights_only reads no NumPy arrays, which some generators have.
+    if isinstance(state, dict):
+        return {key: _plain(value) for key, value in state.items()}
+    return state.tolist() if hasattr(state, "tolist") else state
