@@ -1,0 +1,74 @@
+"""Run the parts of an experiment one by one, and keep the outcome of each in a JSON file."""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+from pathlib import Path
+
+import numba
+import numpy as np
+import scipy
+from tqdm import tqdm
+
+ROOT = Path(__file__).parents[2]
+RESULTS = ROOT / "book" / "results"
+
+
+def run(name, about, settings, jobs, outcome):
+    """Run every job that book/results/<name>.json does not have yet.
+
+    about: the command's help. settings: what all runs share, stored in the file; a file with
+    other settings is not added to. jobs(seeds) gives dicts that tell the runs apart,
+    outcome(job) gives a dict of what came out. The file is rewritten after every run, whole or
+    not at all, so that an interrupted experiment goes on where it stopped.
+    """
+    parser = argparse.ArgumentParser(prog=f"python -m book.experiments.{name}", description=about)
+    parser.add_argument("--seeds", nargs="+", type=int, default=range(settings["seeds"]))
+    parser.add_argument("--folder", type=Path, default=RESULTS, help="where the JSON is written")
+    options = parser.parse_args()
+    path = options.folder / f"{name}.json"
+    # Through JSON and back, so that a tuple is compared as the list that it is stored as.
+    head = json.loads(json.dumps({"machine": machine(), "settings": settings}))
+    results = json.loads(path.read_text()) if path.exists() else {**head, "runs": []}
+    for key, value in head.items():
+        if results[key] != value:
+            parser.error(f"{path} has other {key}: move it away to start anew")
+    done = [json.dumps(run["job"], sort_keys=True) for run in results["runs"]]
+    todo = [job for job in jobs(options.seeds) if json.dumps(job, sort_keys=True) not in done]
+    code = commit()
+    for job in tqdm(todo, desc=name):
+        results["runs"].append({"job": job, **outcome(job), "commit": code})
+        write(path, results)
+
+
+def write(path, results):
+    """Write the file whole or not at all: one line a run, so that a diff is readable."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    head = json.dumps({key: value for key, value in results.items() if key != "runs"}, indent=1)
+    lines = ",\n".join("  " + json.dumps(run) for run in results["runs"])
+    new = path.with_suffix(".tmp")
+    new.write_text(f'{head[:-2]},\n "runs": [\n{lines}\n ]\n}}\n')
+    os.replace(new, path)
+
+
+def machine():
+    """What the figures depend on: processor and versions."""
+    name = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        lines = info.read_text().splitlines()
+        name = next((x.split(":")[1].strip() for x in lines if x.startswith("model name")), name)
+    libraries = {m.__name__: m.__version__ for m in (np, scipy, numba)}
+    return {"processor": name, "python": platform.python_version(), **libraries}
+
+
+def commit():
+    """The commit that ran, with a + if companion or the experiments were changed since."""
+
+    def git(*words):
+        return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True).stdout
+
+    changed = git("status", "--porcelain", "companion", "book/experiments")
+    return git("rev-parse", "--short", "HEAD").strip() + ("+" if changed else "")

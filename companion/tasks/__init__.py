@@ -1,0 +1,75 @@
+"""The classical tasks with long time lags, as pure functions of a random generator.
+
+A task gives a `Batch`: xs (T, B, D), targets (T, B, K), mask (T, B). Beside it stands the success
+rule of its source, which says of each of the B sequences whether outputs (T, B, K) got it right.
+"""
+
+from companion.tasks.batch import Batch, finished, mean_error, steps_until_error, within
+from companion.tasks.counting import anbn, anbn_solved, parity, parity_solved
+from companion.tasks.grammar import (
+    continual_reber,
+    continual_reber_correct,
+    embedded_reber,
+    embedded_reber_solved,
+    reber,
+    reber_solved,
+)
+from companion.tasks.lag import (
+    copy,
+    copy_baseline,
+    copy_solved,
+    noise_free_lag,
+    noise_free_lag_solved,
+    random_lag,
+    random_lag_solved,
+)
+from companion.tasks.marked import (
+    adding,
+    adding_solved,
+    multiplication,
+    multiplication_solved,
+)
+from companion.tasks.order import temporal_order, temporal_order_solved
+from companion.tasks.timing import (
+    generate_spikes,
+    measure_delays,
+    periodic,
+    periodic_solved,
+    spikes_solved,
+)
+
+__all__ = [
+    "Batch",
+    "adding",
+    "adding_solved",
+    "anbn",
+    "anbn_solved",
+    "continual_reber",
+    "continual_reber_correct",
+    "copy",
+    "copy_baseline",
+    "copy_solved",
+    "embedded_reber",
+    "embedded_reber_solved",
+    "finished",
+    "generate_spikes",
+    "mean_error",
+    "measure_delays",
+    "multiplication",
+    "multiplication_solved",
+    "noise_free_lag",
+    "noise_free_lag_solved",
+    "parity",
+    "parity_solved",
+    "periodic",
+    "periodic_solved",
+    "random_lag",
+    "random_lag_solved",
+    "reber",
+    "reber_solved",
+    "spikes_solved",
+    "steps_until_error",
+    "temporal_order",
+    "temporal_order_solved",
+    "within",
+]

@@ -1,0 +1,78 @@
+"""What every task gives, and the parts that the success rules are made of."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Batch(NamedTuple):
+    """Sequences side by side, each from step 0 on; after its end inputs and targets are 0."""
+
+    xs: np.ndarray  # inputs (T, B, D), float32
+    targets: np.ndarray  # (T, B, K), float32
+    mask: np.ndarray  # (T, B), bool: the steps that have a target
+
+
+def one_hot(numbers, K):
+    """Local code of whole numbers in 0 … K-1: (...) to (..., K), float32; -1 becomes all zeros."""
+    return (np.asarray(numbers)[..., None] == np.arange(K)).astype(np.float32)
+
+
+def last_step(lengths):
+    """Mask (T, B) that is True only at the last step of each sequence; lengths: (B,)."""
+    return np.arange(lengths.max(initial=0))[:, None] == lengths - 1
+
+
+def until_end(lengths):
+    """Mask (T, B) that is True at every step of each sequence; lengths: (B,)."""
+    return np.arange(lengths.max(initial=0))[:, None] < lengths
+
+
+def within(outputs, batch, limit):
+    """Whether each sequence has all absolute errors below `limit`, wherever there is a target.
+
+    outputs: (T, B, K). Returns bool (B,); a nan is an error.
+    Raises ValueError if outputs does not have the shape of the targets.
+    """
+    check_outputs(outputs, batch)
+    good = np.abs(outputs - batch.targets) < limit
+    return np.all(good.all(-1) | ~batch.mask, axis=0)
+
+
+def mean_error(outputs, batch):
+    """Mean absolute error of each sequence over its targets and output units, (B,)."""
+    check_outputs(outputs, batch)
+    error = np.abs(outputs - batch.targets).mean(-1) * batch.mask
+    return error.sum(0) / batch.mask.sum(0)
+
+
+def finished(correct, errors, limit=np.inf, wrong=0, window=2000):
+    """The rule by which training stops in Hochreiter and Schmidhuber (1997).
+
+    correct, errors: of all training sequences so far, oldest first; bool and mean absolute error.
+    True if, of the `window` most recent ones, at most `wrong` were processed wrongly and the
+    average error is below `limit`. The paper's ST3(β) is limit = β. That its average training
+    error is the absolute one, over the same 2000 sequences, is our reading.
+    """
+    if len(correct) < window:
+        return False
+    recent = slice(len(correct) - window, None)
+    return bool(np.sum(~np.asarray(correct[recent])) <= wrong and np.mean(errors[recent]) < limit)
+
+
+def steps_until_error(correct):
+    """Number of steps before the first wrong one in each stream; correct: bool (T, B)."""
+    return np.where(correct.all(0), len(correct), (~correct).argmax(0))
+
+
+def check_outputs(outputs, batch):
+    """Raise a ValueError unless outputs has the shape of the targets."""
+    if np.shape(outputs) != batch.targets.shape:
+        raise ValueError(f"outputs must have shape {batch.targets.shape}, got {np.shape(outputs)}")
+
+
+def check_at_least(least, **sizes):
+    """Raise a ValueError that names the first size below `least`, or that is no whole number."""
+    for name, size in sizes.items():
+        if not isinstance(size, int | np.integer) or size < least:
+            raise ValueError(f"{name} must be a whole number of at least {least}, got {size!r}")

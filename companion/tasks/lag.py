@@ -1,0 +1,82 @@
+"""Predict the last symbol from the first: the noise-free long time lag, and the copy task."""
+
+import numpy as np
+
+from companion.tasks.batch import Batch, check_at_least, check_outputs, one_hot, within
+
+
+def noise_free_lag(rng, B, p=100):
+    """The sequences (y, a_1 … a_{p-1}, y) and (x, a_1 … a_{p-1}, x): predict each next symbol.
+
+    T = p, D = K = p + 1; unit i is a_{i+1}, then x, then y. Each of the two with probability 1/2.
+    Source: Hochreiter and Schmidhuber (1997), Task 2a; p = 100 is theirs.
+    """
+    check_at_least(1, B=B)
+    check_at_least(2, p=p)
+    return _between(rng, np.repeat(np.arange(p - 1)[:, None], B, axis=1))
+
+
+def random_lag(rng, B, p=100):
+    """As `noise_free_lag`, with random symbols a_1 … a_{p-1} in between: only the end is certain.
+
+    Source: Hochreiter and Schmidhuber (1997), Task 2b.
+    """
+    check_at_least(1, B=B)
+    check_at_least(2, p=p)
+    return _between(rng, rng.integers(p - 1, size=(p - 1, B)))
+
+
+def _between(rng, middle):
+    """middle (p-1, B), with the same x or y before and after it."""
+    p, B = len(middle) + 1, middle.shape[1]
+    mark = rng.integers(p - 1, p + 1, size=(1, B))
+    symbols = np.concatenate([mark, middle, mark])
+    return Batch(one_hot(symbols[:-1], p + 1), one_hot(symbols[1:], p + 1), np.ones((p, B), bool))
+
+
+def noise_free_lag_solved(outputs, batch):
+    """All errors of all units below 0.25 at every step: bool (B,).
+
+    The paper asks it of 10,000 successive sequences after training. There are only two.
+    """
+    return within(outputs, batch, 0.25)
+
+
+def random_lag_solved(outputs, batch):
+    """All errors of all units below 0.25 at the last step: bool (B,).
+
+    The paper asks it of 10,000 successive sequences after training.
+    """
+    check_outputs(outputs, batch)
+    return within(outputs[-1:], Batch(batch.xs[-1:], batch.targets[-1:], batch.mask[-1:]), 0.25)
+
+
+def copy(rng, B, T):
+    """Repeat ten symbols after a lag of T: D = K = 10, T + 20 steps, a target at each.
+
+    Units 0 to 7 are the symbols, 8 is the blank, 9 the delimiter. Input: ten symbols, T - 1
+    blanks, the delimiter, ten blanks. Target: T + 10 blanks, then the ten symbols.
+    Source: Arjovsky, Shah and Bengio (2016), Section 4.1; written from memory of the paper.
+    """
+    check_at_least(1, B=B, T=T)
+    xs = np.full((T + 20, B), 8)
+    xs[:10] = rng.integers(8, size=(10, B))
+    xs[T + 9] = 9
+    targets = np.full((T + 20, B), 8)
+    targets[-10:] = xs[:10]
+    return Batch(one_hot(xs, 10), one_hot(targets, 10), np.ones((T + 20, B), bool))
+
+
+def copy_solved(outputs, batch):
+    """Whether the right unit is the most active at every step: bool (B,). Our rule.
+
+    The paper reports the mean cross-entropy instead; see `copy_baseline`.
+    """
+    check_outputs(outputs, batch)
+    right = np.sum(outputs * batch.targets, -1, keepdims=True)
+    return np.all((right > outputs) | (batch.targets == 1), axis=(0, 2))
+
+
+def copy_baseline(T):
+    """Mean cross-entropy in nats a step of a network without memory: 10 ln 8 / (T + 20)."""
+    return 10 * np.log(8) / (T + 20)

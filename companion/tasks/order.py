@@ -1,0 +1,46 @@
+"""Temporal order: in which order did the X and the Y come?"""
+
+import numpy as np
+
+from companion.tasks.batch import Batch, check_at_least, last_step, one_hot, until_end, within
+
+SYMBOLS = "EBabcdXY"
+# Percent of T at which the window of each relevant symbol opens; it is T/10 wide.
+WINDOWS = {2: (10, 50), 3: (10, 33, 66)}
+
+
+def temporal_order(rng, B, T=100, relevant=2):
+    """Classify a sequence by its two (or three) relevant symbols, each an X or a Y.
+
+    D = 8, `SYMBOLS`; K = 4 (8) classes in the order XX, XY, YX, YY (XXX, XXY …, YYY).
+    A sequence starts with E and ends with the trigger B; the class is asked for there. Between
+    are random a, b, c, d, and the relevant symbols, at T = 100 at steps 10-20 and 50-60 (10-20,
+    33-43 and 66-76). Lengths: uniform in T … T + T/10. Other T scale all of this.
+    Source: Hochreiter and Schmidhuber (1997), Tasks 6a and 6b, with T = 100.
+    """
+    check_at_least(1, B=B)
+    check_at_least(10, T=T)
+    if relevant not in WINDOWS:
+        raise ValueError(f"relevant must be 2 or 3, got {relevant!r}")
+    lengths = rng.integers(T, T + T // 10 + 1, size=B)
+    symbols = np.where(until_end(lengths), rng.integers(2, 6, (lengths.max(), B)), -1)
+    rows, number = np.arange(B), np.zeros(B, int)
+    for percent in WINDOWS[relevant]:
+        at = T * percent // 100 + rng.integers(T // 10 + 1, size=B)
+        is_y = rng.integers(2, size=B)
+        symbols[at, rows] = SYMBOLS.index("X") + is_y
+        number = 2 * number + is_y
+    symbols[0] = SYMBOLS.index("E")
+    symbols[lengths - 1, rows] = SYMBOLS.index("B")
+    mask = last_step(lengths)
+    targets = one_hot(np.where(mask, number, -1), 2**relevant)
+    return Batch(one_hot(symbols, len(SYMBOLS)), targets, mask)
+
+
+def temporal_order_solved(outputs, batch):
+    """All absolute errors of all output units at the end below 0.3: bool (B,).
+
+    The paper stops training by `finished` with limit 0.1, and then found at most 3 of 2560 test
+    sequences wrong.
+    """
+    return within(outputs, batch, 0.3)
