@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 SITE := _build/html
 NB ?=
+NAME ?=
+EXPERIMENTS := gradient_norm time_lag hs1997 continual_reber timing ablations
 PORT ?= 8000
 
 CACHE := $(CURDIR)/.cache
@@ -33,7 +35,7 @@ INSTALL = $(BIN)/python -m pip install --quiet --constraint requirements.txt --e
 BUILD = $(BIN)/jupyter-book build . -W -n --keep-going --quiet || { rm -rf _build/.doctrees; false; }
 
 .DEFAULT_GOAL := help
-.PHONY: help book test lint test-unit test-notebooks test-book test-site notebooks serve bench clean
+.PHONY: help book test lint test-unit test-mutants test-notebooks test-book test-site notebooks experiments serve bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,9 +44,10 @@ book: $(VENV)/.book ## build the site into _build/html
 	@$(BUILD)
 	@echo "The book: $(CURDIR)/$(SITE)/index.html"
 
-test: ## prove everything: the five stages below
+test: ## prove everything: the six stages below
 	@$(MAKE) --no-print-directory lint
 	@$(MAKE) --no-print-directory test-unit
+	@$(MAKE) --no-print-directory test-mutants
 	@$(MAKE) --no-print-directory test-notebooks
 	@$(MAKE) --no-print-directory test-book
 	@$(MAKE) --no-print-directory test-site
@@ -56,16 +59,19 @@ lint: $(VENV)/.test ## stage 1: style of code and notebooks
 test-unit: $(VENV)/.test ## stage 2: unit and property tests
 	@$(BIN)/python -m pytest -q -n 2 tests --ignore tests/site $(call verdict,unit tests)
 
-test-notebooks: $(VENV)/.test ## stage 3: every stored output is what the code gives
+test-mutants: $(VENV)/.test ## stage 3: every wrong sign, operator and operand is found
+	@$(BIN)/python -m tests.mutation $(call verdict,mutants)
+
+test-notebooks: $(VENV)/.test ## stage 4: every stored output is what the code gives
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --nbval --nbval-current-env \
 	  --nbval-cell-timeout 120 --nbval-sanitize-with tests/nbval.cfg book \
 	  $(call verdict,notebooks)
 
-test-book: $(VENV)/.test ## stage 4: the whole book anew, a warning is a failure
+test-book: $(VENV)/.test ## stage 5: the whole book anew, a warning is a failure
 	@rm -rf $(SITE) _build/.doctrees
 	@{ $(BUILD); } $(call verdict,book)
 
-test-site: $(VENV)/.test ## stage 5: every page of the built book in a browser
+test-site: $(VENV)/.test ## stage 6: every page of the built book in a browser
 	@test -f $(SITE)/index.html || { $(BUILD); }
 	@$(BIN)/python -m pytest -q -n 2 tests/site $(call verdict,site)
 
@@ -74,6 +80,9 @@ verdict = && echo "passed: $(1)" || { echo "FAILED: $(1)"; exit 1; }
 
 notebooks: $(VENV)/.test ## run the notebooks and store their outputs (one: NB=book/...ipynb)
 	@$(BIN)/python scripts/notebooks.py $(NB)
+
+experiments: $(VENV)/.test ## run the long experiments, into book/results (one: NAME=time_lag)
+	@for name in $(or $(NAME),$(EXPERIMENTS)); do $(BIN)/python -m book.experiments.$$name || exit 1; done
 
 serve: book ## build the site and serve it on this machine (PORT=8000)
 	@echo "http://127.0.0.1:$(PORT)/  (stop with Ctrl-C)"

@@ -17,9 +17,9 @@ from companion.unroll import backward, forward
 class Checkpoints(NamedTuple):
     """What `forward_checkpointed` keeps: the inputs, and the state before every stretch."""
 
-    xs: np.ndarray  # (T, B, D)
-    states: list[tuple[np.ndarray, ...] | None]  # one tuple of (B, H) a stretch; None is zeros
-    every: int  # steps in a stretch
+    xs: np.ndarray  #: (T, B, D)
+    states: list[tuple[np.ndarray, ...] | None]  #: one tuple of (B, H) a stretch; None is zeros
+    every: int  #: steps in a stretch
 
 
 def forward_checkpointed(cell, params, xs, state=None, every=None):

@@ -19,9 +19,9 @@ CHUNK = 1 << 22
 class Tape(NamedTuple):
     """What `forward` keeps for `backward`. The arrays are the tape's own: do not write to them."""
 
-    xs: np.ndarray  # (T, B, D)
-    states: tuple[np.ndarray, ...]  # each (T + 1, B, H), the first state at index 0
-    kept: tuple[np.ndarray, ...]  # each (T, B, H)
+    xs: np.ndarray  #: (T, B, D)
+    states: tuple[np.ndarray, ...]  #: each (T + 1, B, H), the first state at index 0
+    kept: tuple[np.ndarray, ...]  #: each (T, B, H)
 
 
 def forward(cell, params, xs, state=None, keep_tape=True):

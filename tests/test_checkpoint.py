@@ -72,5 +72,5 @@ def test_bad_input():
     with pytest.raises(ValueError, match=r"state must be a tuple \(h, c\)"):
         forward_checkpointed(cell, params, xs, state[0])
     _, _, kept = forward_checkpointed(cell, params, xs, state)
-    with pytest.raises(ValueError, match="dys must have 5 steps"):
+    with pytest.raises(ValueError, match=r"dys must have shape \(5, 2, H\)"):
         backward_checkpointed(cell, params, kept, dys[:4])

@@ -23,6 +23,8 @@ def mend(app, pagename, templatename, context, doctree):
         context["generate_toctree_html"] = name_the_folds(context["generate_toctree_html"])
     if "citation-list" in context.get("body", ""):  # a list may hold list items alone
         context["body"] = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
+    if "body" in context:  # hidden code: the label would replace the words that are seen
+        context["body"] = context["body"].replace(' aria-label="Toggle hidden content"', "")
 
 
 def setup(app):

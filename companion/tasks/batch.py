@@ -8,9 +8,9 @@ import numpy as np
 class Batch(NamedTuple):
     """Sequences side by side, each from step 0 on; after its end inputs and targets are 0."""
 
-    xs: np.ndarray  # inputs (T, B, D), float32
-    targets: np.ndarray  # (T, B, K), float32
-    mask: np.ndarray  # (T, B), bool: the steps that have a target
+    xs: np.ndarray  #: inputs (T, B, D), float32
+    targets: np.ndarray  #: (T, B, K), float32
+    mask: np.ndarray  #: (T, B), bool: the steps that have a target
 
 
 def one_hot(numbers, K):

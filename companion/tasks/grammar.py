@@ -1,8 +1,8 @@
 """Strings of the Reber grammar: plain, embedded, and as one stream without ends.
 
 Sources: Reber (1967) for the grammar; Hochreiter and Schmidhuber (1997), Experiment 1, for the
-embedded one and its success rule; Gers, Schmidhuber and Cummins (2000) for the stream. Of the
-last, the rule was checked in lecture notes on the paper, not in the paper itself.
+embedded one and its success rule; Gers, Schmidhuber and Cummins (2000) for the stream. The
+last was checked in lecture notes on the paper, not in the paper itself.
 """
 
 import numpy as np
@@ -117,16 +117,17 @@ def legal(table, xs):
 
 
 def _legal_most_active(table, outputs, batch):
+    """Whether at each step every legal next symbol is above all others: bool (T, B)."""
     check_outputs(outputs, batch)
     allowed = legal(table, batch.xs)
     least = np.where(allowed, outputs, np.inf).min(-1)
     most = np.where(allowed, -np.inf, outputs).max(-1)
-    return np.all((least > most) | ~batch.mask, axis=0)
+    return (least > most) | ~batch.mask
 
 
 def reber_solved(outputs, batch):
     """As `embedded_reber_solved`, for plain strings."""
-    return _legal_most_active(PLAIN, outputs, batch)
+    return _legal_most_active(PLAIN, outputs, batch).all(0)
 
 
 def embedded_reber_solved(outputs, batch):
@@ -135,15 +136,17 @@ def embedded_reber_solved(outputs, batch):
     outputs: (T, B, 7). A trial of Hochreiter and Schmidhuber (1997) is successful when this
     holds for all strings of the training set and of the test set.
     """
-    return _legal_most_active(EMBEDDED, outputs, batch)
+    return _legal_most_active(EMBEDDED, outputs, batch).all(0)
 
 
 def continual_reber_correct(outputs, batch):
-    """Whether each prediction is correct: every unit's squared error below 0.49; bool (T, B).
+    """Whether at each step the outputs of the legal next symbols are the most active: (T, B).
 
-    A stream of Gers, Schmidhuber and Cummins (2000) stops at the first wrong prediction (see
+    The stream must start at the start of a string. This is the rule of Hochreiter and Schmidhuber
+    (1997), step by step. Gers, Schmidhuber and Cummins (2000) are reported to ask for a squared
+    error below 0.49 at each unit; on the next symbol that would pass a network that gives T and P
+    1/2 each and remembers nothing. Their stream stops at the first wrong prediction (see
     `steps_until_error`). Of 10 test streams of 10^5 symbols, a perfect solution predicts all, a
     good one more than 1000 on average.
     """
-    check_outputs(outputs, batch)
-    return np.all(np.square(outputs - batch.targets) < 0.49, axis=-1)
+    return _legal_most_active(EMBEDDED, outputs, batch)

@@ -1,0 +1,58 @@
+"""Let autodoc read docstrings as what they are: MyST Markdown, like the pages."""
+
+import re
+import sys
+
+from docutils.utils import new_document
+from myst_parser.parsers.sphinx_ import MystParser
+from sphinx.ext.autodoc.mock import MockFinder, _MockObject
+from sphinx.util.docutils import SphinxDirective
+
+# "cell: an entry of CELLS." at the start of a line or after another sentence.
+NAME = r"(?:[a-z]\w*|[A-Z])"
+ARGUMENT = re.compile(rf"(^|(?<=\.) )({NAME}(?:, {NAME})*): (?=\S)", re.MULTILINE)
+CLOSING = re.compile(r"^(?=(?:Returns|Raises|Sources?:) )", re.MULTILINE)
+
+
+class Markdown(SphinxDirective):
+    """A piece of Markdown in the reStructuredText that autodoc writes."""
+
+    has_content = True
+
+    def run(self):
+        document = new_document(self.get_source_info()[0], self.state.document.settings)
+        MystParser().parse("\n".join(self.content), document)
+        return document.children
+
+
+def listed(text):
+    """The text with a list item for each argument, and what comes after them apart."""
+
+    def item(match):
+        names = ", ".join(f"`{name}`" for name in match[2].split(", "))
+        return "\n" * len(match[1]) + f"- {names}: "
+
+    return CLOSING.sub("\n", ARGUMENT.sub(item, text))
+
+
+def as_markdown(app, what, name, obj, options, lines):
+    if any(lines):
+        text = listed("\n".join(lines))
+        lines[:] = [".. markdown::", "", *(f"   {line}" for line in text.splitlines()), ""]
+
+
+def stand_in(app, config):
+    """Keep the stand-ins for the whole build, not just while autodoc imports a module.
+
+    It looks for the source of classes that ours derive from, and would then import the real ones
+    where they are installed: slowly, and with other defaults on the page.
+    """
+    sys.meta_path.insert(0, MockFinder(config.autodoc_mock_imports))
+
+
+def setup(app):
+    _MockObject.__or__ = lambda self, other: self  # in annotations such as `Tensor | None`
+    app.add_directive("markdown", Markdown)
+    app.connect("config-inited", stand_in)
+    app.connect("autodoc-process-docstring", as_markdown)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,100 @@
+"""The API reference covers the package: no public name is missing, none is without a docstring."""
+
+import importlib
+import inspect
+import pkgutil
+
+import pytest
+from conftest import ROOT, SITE
+from sphinx.util.inventory import InventoryFile
+
+import companion
+from companion.weights import GATE_ORDERS
+
+# The parts of the engine: what a reader calls of them stands in `companion.__all__`.
+INSIDE = {"compiled", "loop_source", "params", "scalar", "unroll"}
+MODULES = ["companion"] + [
+    f"companion.{module.name}"
+    for module in pkgutil.iter_modules(companion.__path__)
+    if module.name not in INSIDE
+]
+PAGE = "book/appendix/api"
+
+
+def public(module):
+    """The names of a module's `__all__`, else the functions and classes that it defines."""
+    module = importlib.import_module(module)
+    found = {
+        name
+        for name, value in vars(module).items()
+        if not name.startswith("_")
+        and (inspect.isfunction(value) or inspect.isclass(value))
+        and value.__module__ == module.__name__
+    }
+    return sorted(getattr(module, "__all__", found))
+
+
+def _get(module, name):
+    return getattr(importlib.import_module(module), name)
+
+
+NAMES = [(module, name) for module in MODULES for name in public(module)]
+IDS = [f"{module}.{name}" for module, name in NAMES]
+
+
+@pytest.fixture(scope="session")
+def documented():
+    """Full names of all objects that the page describes."""
+    with (SITE / "objects.inv").open("rb") as file:
+        inventory = InventoryFile.load(file, "", lambda base, path: path)
+    return {
+        name
+        for kind, entries in inventory.items()
+        for name, (_, _, address, _) in entries.items()
+        if kind.startswith("py:") and address.startswith(f"{PAGE}.html")
+    }
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_module_has_a_section(documented, module):
+    assert module in documented
+
+
+@pytest.mark.parametrize("module, name", NAMES, ids=IDS)
+def test_name_is_described(documented, module, name):
+    # A name that several modules offer is described under one of them.
+    value = _get(module, name)
+    offered = {other for other, n in NAMES if n == name and _get(other, n) is value}
+    assert documented & {f"{other}.{name}" for other in offered}
+
+
+@pytest.mark.parametrize("module, name", NAMES, ids=IDS)
+def test_callable_has_a_docstring(module, name):
+    value = _get(module, name)
+    if not callable(value):
+        return
+    assert inspect.getdoc(value), f"{module}.{name}"
+    if inspect.isclass(value):
+        own = vars(value).items()
+        methods = [n for n, v in own if inspect.isfunction(v) and not n.startswith("_")]
+        assert all(inspect.getdoc(getattr(value, n)) for n in methods), methods
+
+
+def rows(after):
+    """The cells of the first table after a line of the page's source."""
+    text = (ROOT / f"{PAGE}.md").read_text(encoding="utf-8").split(after)[1]
+    lines = [line for line in text.split("```")[0].splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+def test_tables_say_what_the_code_says():
+    cells = [
+        [cell.name, " ".join(cell.gates), " ".join(cell.peepholes)]
+        for cell in companion.CELLS.values()
+    ]
+    assert rows("{py:data} CELLS") == cells
+    orders = [
+        [cell, *(orders.get(cell, "") for orders in GATE_ORDERS.values())]
+        for cell in GATE_ORDERS["torch"]
+    ]
+    assert rows("{py:data} GATE_ORDERS") == orders
