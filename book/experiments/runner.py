@@ -71,4 +71,4 @@ def commit():
         return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True).stdout
 
     changed = git("status", "--porcelain", "companion", "book/experiments")
-    return git("rev-parse", "--short", "HEAD").strip() + ("+" if changed else "")
+    return (git("rev-parse", "--short", "HEAD").strip() or "unknown") + ("+" if changed else "")

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -24,6 +24,7 @@ class Task:
     make(rng, B) gives a `companion.tasks.Batch`, solved(outputs, batch) says which of its
     sequences are right. Training stops when `finished` says so for `limit` and `window`, and
     proof(net, rng), if there is one, agrees; else it goes on for at least another window.
+    fresh(rng, B): what to test on, if it is not `make`.
     """
 
     make: Callable
@@ -31,6 +32,7 @@ class Task:
     limit: float = np.inf
     window: int = 2000
     proof: Callable | None = None
+    fresh: Callable | None = None
     squash: str = "sigmoid"
 
 
@@ -170,7 +172,7 @@ def examine(task, net, rng, tests, B=256):
     """Of `tests` new sequences: how many are wrong, and the mean absolute error."""
     wrong, total = 0, 0.0
     for start in range(0, tests, B):
-        batch = task.make(rng, min(B, tests - start))
+        batch = (task.fresh or task.make)(rng, min(B, tests - start))
         outputs, _ = net.outputs(batch.xs)
         wrong += int(np.sum(~task.solved(outputs, batch)))
         total += float(np.sum(mean_error(outputs, batch)))

@@ -1,0 +1,138 @@
+import json
+import sys
+
+import numpy as np
+import pytest
+
+from book.experiments import hs1997, runner, streams
+from book.experiments.training import Network, Settings, Task, count, train, units
+from companion import tasks
+from companion.tasks import Batch, grammar
+
+SMALL = Settings("lstm1997", H=3, lr=0.01, B=4, budget=200)
+LAG = Task(lambda rng, B: tasks.noise_free_lag(rng, B, 4), tasks.noise_free_lag_solved, window=50)
+
+
+def without_time(outcome):
+    return {name: value for name, value in outcome.items() if name != "seconds"}
+
+
+def test_the_same_seed_gives_the_same_outcome_and_another_one_does_not():
+    first, again, other = (train(LAG, SMALL, seed, tests=50) for seed in (0, 0, 1))
+    assert without_time(first) == without_time(again) != without_time(other)
+    assert first["sequences"] == 200 and not first["solved"]
+    stream = Settings("lstm1997", H=3, lr=0.01, B=2, budget=2000)
+    first, again = (streams.train_on_stream(stream, 0, test=1000) for _ in range(2))
+    assert without_time(first) == without_time(again)
+
+
+def test_training_stops_by_the_rule_and_its_proof():
+    easy = Task(LAG.make, lambda outputs, batch: np.ones(batch.mask.shape[1], bool), window=50)
+    assert train(easy, SMALL, 0, tests=50)["sequences"] == 52
+    tried = []
+    never = Task(easy.make, easy.solved, window=50, proof=lambda net, rng: tried.append(1))
+    outcome = train(never, SMALL, 0, tests=50)
+    assert not outcome["solved"] and outcome["sequences"] == 200 and len(tried) == 3
+    fresh = Task(easy.make, LAG.solved, window=50, fresh=lambda rng, B: tasks.random_lag(rng, B, 9))
+    with pytest.raises(ValueError, match="weight_ih"):  # the test sequences have other inputs
+        train(fresh, SMALL, 0, tests=50)
+
+
+@pytest.mark.parametrize("squash", ["sigmoid", "identity"])
+@pytest.mark.parametrize("shortcut", [False, True])
+def test_learning_goes_down_the_loss_that_it_names(squash, shortcut):
+    batch = tasks.noise_free_lag(np.random.default_rng(0), 3, 5)
+    settings = Settings("rnn", H=4, lr=1e-3, shortcut=shortcut, clip=1e9)
+    net = Network(settings, 6, 6, np.random.default_rng(1), squash)
+    assert len(net.vector) == count("rnn", 6, 4, 6) + 36 * shortcut
+
+    def loss(vector):
+        net._set(vector)
+        y, t = net.outputs(batch.xs)[0].astype(float), batch.targets
+        each = -t * np.log(y) - (1 - t) * np.log(1 - y) if squash == "sigmoid" else (y - t) ** 2 / 2
+        return each.sum() / batch.mask.sum()
+
+    start = net.vector.copy()
+    net.learn(batch)
+    # Adam's first step is lr times the sign of the gradient; float32 allows about 1e-4 here.
+    slope = np.array(
+        [loss(start + h) - loss(start - h) for h in 1e-2 * np.eye(len(start), dtype=np.float32)]
+    )
+    net._set(start)
+    net.memory = None
+    net.learn(batch)
+    clear = np.abs(slope) > 1e-4
+    assert clear.mean() > 0.5
+    assert np.array_equal(np.sign(start - net.vector)[clear], np.sign(slope)[clear])
+
+
+def test_frozen_cells_do_not_learn_and_then_do():
+    settings = Settings("lstm1997", H=3, lr=0.01, B=4, shortcut=True, frozen=8)
+    net = Network(settings, 5, 5, np.random.default_rng(0))
+    batch = tasks.noise_free_lag(np.random.default_rng(0), 4, 4)
+    for moves in (False, False, True):
+        before = {name: value.copy() for name, value in net.params.items()}
+        net.learn(batch)
+        for name in before.keys() - {"weight", "bias"}:
+            assert np.any(net.params[name] != before[name]) == moves
+        assert np.any(net.params["weight"][:, :3] != before["weight"][:, :3]) == moves
+        assert np.any(net.params["weight"][:, 3:] != before["weight"][:, 3:])
+
+
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru", "peephole"])
+def test_units_spend_the_budget_and_no_more(cell):
+    H = units(cell, 8, 4, 1000)
+    assert count(cell, 8, H, 4) <= 1000 < count(cell, 8, H + 1, 4)
+
+
+def test_the_reber_experiment_is_proven_on_256_strings_and_256_others():
+    seen = []
+
+    class Perfect:
+        def outputs(self, xs):
+            seen.append(Batch(xs, xs, xs.any(-1)))
+            return grammar.legal(grammar.EMBEDDED, xs) * 1.0, None
+
+    task = hs1997.reber(0)
+    assert task.proof(Perfect(), None)
+    known, others = ({hs1997.string(batch, b) for b in range(256)} for batch in seen)
+    assert not known & others
+    batch = task.make(np.random.default_rng(0), 2000)
+    assert {hs1997.string(batch, b) for b in range(2000)} == known
+    fresh = task.fresh(np.random.default_rng(0), 50)
+    joined = hs1997.joined([hs1997.column(fresh, b) for b in range(50)])
+    for ours, theirs in zip(joined, fresh, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_an_experiment_goes_on_where_it_stopped(tmp_path, monkeypatch):
+    done = []
+
+    def outcome(job):
+        if len(done) == 3:
+            raise RuntimeError
+        done.append(job)
+        return {"solved": True}
+
+    def jobs(seeds):
+        return [{"T": T, "seed": seed} for seed in seeds for T in (10, 20)]
+
+    def start(settings, *words):
+        monkeypatch.setattr(sys, "argv", ["name", "--folder", str(tmp_path), *words])
+        runner.run("name", "help", settings, jobs, outcome)
+
+    settings = {"seeds": 2, "sizes": (1, 2)}
+    with pytest.raises(RuntimeError):
+        start(settings)
+    assert len(json.loads((tmp_path / "name.json").read_text())["runs"]) == 3
+    done.clear()
+    start(settings)
+    assert done == [{"T": 20, "seed": 1}]
+    start(settings, "--seeds", "1", "5")
+    assert done[1:] == [{"T": 10, "seed": 5}, {"T": 20, "seed": 5}]
+    results = json.loads((tmp_path / "name.json").read_text())
+    assert len(results["runs"]) == 6 and results["machine"]["numpy"] == np.__version__
+    assert all(run["solved"] and run["commit"] for run in results["runs"])
+    with pytest.raises(SystemExit):
+        start({"seeds": 3})
+    assert [path.name for path in tmp_path.iterdir()] == ["name.json"]
