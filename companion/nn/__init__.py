@@ -1,0 +1,10 @@
+"""The cells of the book as PyTorch layers that drop in for torch.nn.RNN, LSTM and GRU.
+
+Their backward pass is the hand-derived one of `companion.cells`. On a CPU, in float32 and float64,
+they run the NumPy engine, with compiled loops where numba is installed; else torch operations.
+"""
+
+from companion.nn.layer import Layer
+from companion.nn.layers import GRU, LSTM, RNN, CoupledLSTM, PeepholeLSTM
+
+__all__ = ["GRU", "LSTM", "RNN", "CoupledLSTM", "Layer", "PeepholeLSTM"]

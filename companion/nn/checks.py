@@ -1,0 +1,79 @@
+"""Arguments of a layer that do not fit get a ValueError: what it is, and what is wanted."""
+
+from numbers import Real
+
+import torch
+
+
+def check_options(sizes, flags, probabilities):
+    """Raise a ValueError for an option of a layer that does not fit; each a dict by name."""
+    for name, value in sizes.items():
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
+    for name, value in flags.items():
+        if not isinstance(value, bool):
+            raise ValueError(f"{name} must be True or False, got {value!r}")
+    for name, value in probabilities.items():
+        if not isinstance(value, Real) or isinstance(value, bool) or not 0 <= value <= 1:
+            raise ValueError(f"{name} must be a probability from 0 to 1, got {value!r}")
+
+
+def autocast_dtype(like):
+    """The precision that torch.autocast wants of a layer with this weight, or None."""
+    kind = like.device.type
+    # There are kinds of device that autocast does not know, and float64 it leaves alone.
+    on = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
+    return torch.get_autocast_dtype(kind) if on and like.dtype != torch.float64 else None
+
+
+def check_tensor(name, value, like):
+    """Raise a ValueError unless `value` is a tensor of the device and dtype of `like`, a weight.
+
+    Under autocast it may be of any dtype of floating point, for it is converted.
+    """
+    if not isinstance(value, torch.Tensor):
+        kind = type(value).__name__
+        hint = "; torch.from_numpy makes one" if kind == "ndarray" else ""
+        raise ValueError(f"{name} must be a torch tensor, got {kind}{hint}")
+    if value.device != like.device:
+        raise ValueError(f"{name} must be on {like.device} like the weights, got {value.device}")
+    if value.dtype != like.dtype and not (value.is_floating_point() and autocast_dtype(like)):
+        raise ValueError(f"{name} must be {like.dtype} like the weights, got {value.dtype}")
+
+
+def check_input(input, layout, D, like):
+    """Raise a ValueError unless `input` fits a layer of D inputs; like: one of its weights."""
+    packed = layout.packed is not None
+    name, data = ("input.data", input.data) if packed else ("input", input)
+    check_tensor(name, data, like)
+    if packed:
+        wanted, fits = f"(N, {D})", data.dim() == 2
+    else:
+        wanted = f"(B, T, {D})" if layout.batch_first else f"(T, B, {D})"
+        wanted, fits = f"{wanted} or (T, {D})", data.dim() in (2, 3)
+    if not fits or data.shape[-1] != D:
+        raise ValueError(f"{name} must have shape {wanted}, got {tuple(data.shape)}")
+    if packed and len(data) != (steps := int(input.batch_sizes.sum())):
+        raise ValueError(
+            f"input must hold {steps} steps, the sum of its lengths, got {len(data)}: "
+            "a length is beyond the end of the padded data"
+        )
+
+
+def check_state(hx, names, shape, like):
+    """Raise a ValueError unless hx is a state, and return it as a tuple.
+
+    names: of the parts, ("h0",) or ("h0", "c0"). shape: wanted for each. like: a weight.
+    """
+    if len(names) == 1:
+        state = (hx,)
+    elif isinstance(hx, tuple | list) and len(hx) == len(names):
+        state = tuple(hx)
+    else:
+        got = type(hx).__name__ + (f" of {len(hx)}" if isinstance(hx, tuple | list) else "")
+        raise ValueError(f"hx must be a tuple ({', '.join(names)}), got {got}")
+    for name, value in zip(names, state, strict=True):
+        check_tensor(name, value, like)
+        if value.shape != shape:
+            raise ValueError(f"{name} must have shape {shape}, got {tuple(value.shape)}")
+    return state

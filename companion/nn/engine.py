@@ -1,0 +1,121 @@
+"""Runs any cell over a sequence, and back through time, in torch operations.
+
+The same structure as `companion.unroll`, and the same `step` and `derivative` of the cell. It runs
+on every device and in every precision, and each result can be differentiated again, since nothing
+is written in place. In float16 and bfloat16 only products are in that precision: states and
+elementwise maths are in float32, so that what a cell adds up over many steps is not rounded away.
+"""
+
+from operator import add
+
+import torch
+
+# Backwards, what does not depend on the step after is computed for about this many numbers of a
+# state at once: few operations for small layers, and results that stay in the cache for large.
+BULK = 1 << 15
+
+
+def forward(cell, params, xs, state):
+    """`companion.forward` on tensors: ys (T, B, H), the last state, and states and kept values.
+
+    params: a dict of tensors under the names of `companion.init`. xs: (T, B, D), of their dtype.
+    state: one (B, H) tensor for each of `cell.states`.
+    Returns ys, the last state (a tuple), states (each (T + 1, B, H)) and kept (each (T, B, H)).
+    """
+    dtype, wide = xs.dtype, torch.promote_types(xs.dtype, torch.float32)
+    H = params["weight_hh"].shape[1]
+    joint = len(cell.gates) - len(cell.split)
+    weight = params["weight_hh"].t()
+    bias_x, bias_h = params["bias_ih"], params["bias_hh"]
+    if not cell.split:
+        bias_x = bias_x + bias_h
+    p = tuple(params[name].to(wide) for name in cell.peepholes)
+    carried = [cell.states.index(name) for name in cell.carries]
+    states, kept = [tuple(s.to(wide) for s in state)], []
+    for x in torch.nn.functional.linear(xs, params["weight_ih"], bias_x).unbind():
+        h = states[-1][0].to(dtype)
+        if cell.split:
+            x, a_h = x.split(H, 1), torch.addmm(bias_h, h, weight).split(H, 1)
+            a = (*map(add, x[:joint], a_h[:joint]), *x[joint:], *a_h[joint:])
+        else:
+            a = torch.addmm(x, h, weight).split(H, 1)
+        if dtype != wide:
+            a = tuple(value.to(wide) for value in a)
+        new, keep = cell.step(a, tuple(states[-1][s] for s in carried), p)
+        states.append(new)
+        kept.append(keep)
+    last = tuple(s.to(dtype, copy=True) for s in states[-1])
+    states = tuple(map(torch.stack, zip(*states, strict=True)))
+    if kept:
+        kept = tuple(map(torch.stack, zip(*kept, strict=True)))
+    else:
+        kept = tuple(torch.zeros_like(states[0][1:]) for _ in cell.kept)
+    return states[0][1:].to(dtype, copy=True), last, states, kept
+
+
+def backward(cell, params, xs, tape, dys, dlast):
+    """`companion.backward` on tensors: dxs, derivatives for the first state and for params.
+
+    tape: states and kept, as `forward` returns them. dys: (T, B, H). dlast: a tuple of (B, H).
+    Returns dxs (T, B, D), dstate (a tuple) and grads (a dict with the keys of params).
+    """
+    states, kept = tape
+    (T, B, D), dtype, wide = xs.shape, xs.dtype, states[0].dtype
+    weight = params["weight_hh"]
+    H, G = weight.shape[1], len(cell.gates)
+    A, C = G + len(cell.split), len(cell.carries)
+    joint = G - len(cell.split)
+    p = tuple(params[name].to(wide) for name in cell.peepholes)
+    carry = tuple(states[cell.states.index(name)][:-1] for name in cell.carries)
+    new = tuple(s[1:] for s in states)
+    dstate = tuple(d.to(wide) for d in dlast)
+    dys, rows = dys.to(wide).unbind(), []
+    steps = max(1, BULK // max(1, B * H))
+    for stop in range(T, 0, -steps):
+        part = slice(max(stop - steps, 0), stop)
+        here = tuple(tuple(v[part] for v in group) for group in (new, kept, carry))
+        slopes = [s.unbind() for s in _slopes(cell, *here, p)]
+        for t in reversed(range(part.start, stop)):
+            dstate = (dstate[0] + dys[t], *dstate[1:])
+            row = slopes[0][t - part.start] * dstate[0].unsqueeze(1)
+            for slope, d in zip(slopes[1:], dstate[1:], strict=True):
+                row = torch.addcmul(row, slope[t - part.start], d.unsqueeze(1))
+            rows.append(row)
+            da = _recurrent(row, joint, G, A).to(dtype)
+            dh = (da.flatten(1) @ weight).to(wide)
+            carried = dict(zip(cell.carries, row[:, A : A + C].unbind(1), strict=True))
+            rest = (carried.get(name, torch.zeros_like(dh)) for name in cell.states[1:])
+            dstate = (carried["h"] + dh if "h" in carried else dh, *rest)
+    rows = torch.stack(rows[::-1]) if rows else xs.new_zeros((0, B, A + C + len(p), H), dtype=wide)
+    rows = rows.flatten(0, 1)
+    flat_x = rows[:, :G].flatten(1).to(dtype)
+    flat_h = _recurrent(rows, joint, G, A).flatten(1).to(dtype) if cell.split else flat_x
+    grads = {
+        "weight_ih": flat_x.t() @ xs.reshape(T * B, D),
+        "weight_hh": flat_h.t() @ states[0][:-1].reshape(T * B, H).to(dtype),
+        "bias_ih": flat_x.sum(0),
+        "bias_hh": flat_h.sum(0),
+    }
+    grads |= dict(zip(cell.peepholes, rows[:, A + C :].sum(0).to(dtype), strict=True))
+    dxs = (flat_x @ params["weight_ih"]).view(T, B, D)
+    return dxs, tuple(d.to(dtype, copy=True) for d in dstate), grads
+
+
+def _slopes(cell, state, kept, carry, p):
+    """Derivatives of all that `cell.derivative` returns by each element of dstate.
+
+    A derivative is linear in dstate, so that these say all about it; and they depend on no other
+    step, so that they are computed for many steps at once. One (T, B, A + C + P, H) a state.
+    """
+    one, zero = torch.ones_like(state[0]), torch.zeros_like(state[0])
+    slopes = []
+    for s in range(len(state)):
+        unit = tuple(one if k == s else zero for k in range(len(state)))
+        da, dcarry, dp = cell.derivative(unit, state, kept, carry, p)
+        slopes.append(torch.stack((*da, *dcarry, *dp), 2))
+    return slopes
+
+
+def _recurrent(rows, joint, G, A):
+    """The blocks (N, ·, H) of derivatives of the recurrent part of the pre-activations."""
+    return torch.cat((rows[:, :joint], rows[:, G:A]), 1) if A > G else rows[:, :G]

@@ -1,0 +1,215 @@
+"""What all layers are: constructor, parameters and call of torch.nn.LSTM, for any cell."""
+
+import math
+import warnings
+from functools import partial
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from companion.cells import Cell
+from companion.nn import engine
+from companion.nn.checks import autocast_dtype, check_input, check_options, check_state
+from companion.nn.function import unroll
+from companion.nn.layout import layout_of, over_parts
+from companion.nn.operators import NAMES, register
+from companion.params import gate, shapes
+
+# Options that the text of a layer shows where they are not these.
+DEFAULTS = {
+    "num_layers": 1,
+    "bias": True,
+    "batch_first": False,
+    "dropout": 0,
+    "bidirectional": False,
+    "forget_bias": None,
+    "recurrent_dropout": 0,
+    "compiled": True,
+}
+
+
+class Layer(nn.Module):
+    """A recurrent network of one kind of cell, in layers, in one direction or in both.
+
+    The arguments are those of torch.nn.LSTM, and so are input, output, names of parameters and
+    their first values; peepholes are p_i_l0 and so on. proj_size must be 0.
+    forget_bias: first bias of the forget gate, bias_ih and bias_hh together; None leaves both
+    random. 1 keeps memory open from the start (Jozefowicz, Zaremba and Sutskever 2015).
+    recurrent_dropout: probability with which each weight of weight_hh is zero, drawn once a call
+    while training (Merity, Keskar and Socher 2018).
+    compiled: whether to run compiled loops on a CPU where numba is installed, else plain NumPy.
+    Raises ValueError naming the argument that does not fit, what it is and what is wanted.
+
+    A subclass needs no more than a `cell`, which may be a `companion.Cell` of your own.
+    """
+
+    cell: Cell
+    # The gate whose bias forget_bias sets, and its sign; None: the cell has none.
+    forget_gate = None
+
+    def __init_subclass__(cls):
+        super().__init_subclass__()
+        cls._key = register(cls.cell)
+
+    def __init__(
+        self,
+        input_size,
+        hidden_size,
+        num_layers=1,
+        bias=True,
+        batch_first=False,
+        dropout=0.0,
+        bidirectional=False,
+        proj_size=0,
+        device=None,
+        dtype=None,
+        *,
+        forget_bias=None,
+        recurrent_dropout=0.0,
+        compiled=True,
+    ):
+        super().__init__()
+        sizes = dict(input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
+        flags = dict(
+            bias=bias, batch_first=batch_first, bidirectional=bidirectional, compiled=compiled
+        )
+        probabilities = dict(dropout=dropout, recurrent_dropout=recurrent_dropout)
+        check_options(sizes, flags, probabilities)
+        if proj_size != 0:
+            raise ValueError(f"proj_size must be 0, these layers do not project, got {proj_size!r}")
+        if forget_bias is not None and (self.forget_gate is None or not bias):
+            why = "a layer without biases" if self.forget_gate else f"a {self.cell.name} layer"
+            raise ValueError(f"forget_bias must be None for {why}, got {forget_bias!r}")
+        if dropout > 0 and num_layers == 1:
+            warnings.warn(
+                f"dropout is between layers: with num_layers=1, {dropout} does nothing",
+                stacklevel=2,
+            )
+        for name, value in (sizes | flags | probabilities | {"forget_bias": forget_bias}).items():
+            setattr(self, name, value)
+        self.proj_size = 0
+        for layer in range(num_layers):
+            D = hidden_size * (1 + bidirectional) if layer else input_size
+            for suffix in self._suffixes(layer):
+                for name, shape in shapes(self.cell, D, hidden_size).items():
+                    if bias or not name.startswith("bias"):
+                        value = torch.empty(shape, device=device, dtype=dtype)
+                        self.register_parameter(name + suffix, nn.Parameter(value))
+        self.reset_parameters()
+
+    def _suffixes(self, layer):
+        """Ends of the names of a layer's parameters, one for each direction."""
+        return (f"_l{layer}", f"_l{layer}_reverse")[: 1 + self.bidirectional]
+
+    def reset_parameters(self):
+        """Draw all parameters anew, uniform in (-1/√H, 1/√H), then set the forget bias."""
+        bound = 1 / math.sqrt(self.hidden_size)
+        for parameter in self.parameters():
+            nn.init.uniform_(parameter, -bound, bound)
+        if self.forget_bias is not None:
+            name, sign = self.forget_gate
+            with torch.no_grad():
+                for key, parameter in self.named_parameters():
+                    if key.startswith("bias"):
+                        value = sign * self.forget_bias if key.startswith("bias_ih") else 0
+                        gate(self.cell, parameter, name).fill_(value)
+
+    def flatten_parameters(self):
+        """Nothing to do: it is there because programs call it on torch.nn.LSTM."""
+
+    def extra_repr(self):
+        shown = [k for k, default in DEFAULTS.items() if getattr(self, k) != default]
+        sizes = [f"{self.input_size}, {self.hidden_size}"]
+        return ", ".join(sizes + [f"{name}={getattr(self, name)}" for name in shown])
+
+    def forward(self, input, hx=None):
+        """Run over a batch of sequences.
+
+        input: (T, B, D); (B, T, D) with batch_first; (T, D) without a batch; or a PackedSequence.
+        hx: the first state, h0 or (h0, c0), each (layers · directions, B, H), without B if input
+        is without it; None means zeros.
+        Returns the h of the last layer at every step, directions · H wide and else laid out like
+        input; and the last state in the form of hx.
+        Raises ValueError naming the argument that does not fit, what it is and what is wanted.
+        """
+
+        def run(params, xs, state):
+            ys, last = unroll(self._key, params, xs, state, self.compiled)
+            return (ys,), last
+
+        output, last, _ = self._run(run, input, hx)
+        return output, last if len(last) > 1 else last[0]
+
+    def history(self, input, hx=None):
+        """Every gate and state at every step, as tensors that may enter a loss.
+
+        input, hx: as in a call; it takes longer than a call, since it runs torch operations.
+        Returns a dict from layer and direction, "l0", "l0_reverse", "l1" and so on, to a dict from
+        name, as of `companion.history`, to values H wide and else laid out like input.
+        """
+
+        def run(params, xs, state):
+            _, last, states, kept = engine.forward(self.cell, params, xs, state)
+            return (*(s[1:] for s in states), *kept), last
+
+        _, _, values = self._run(run, input, hx)
+        names = self.cell.states + self.cell.kept
+        return {key: dict(zip(names, group, strict=True)) for key, group in values.items()}
+
+    def _run(self, run, input, hx):
+        """Run all layers. run: from params, xs and state to values (h first) and the last state.
+
+        Returns output, the last state (a tuple) and the values of every layer and direction.
+        """
+        weight = self.weight_ih_l0
+        layout = layout_of(input, self.batch_first)
+        check_input(input, layout, self.input_size, weight)
+        data = layout.enter(input)
+        firsts = self._first_states(hx, layout, data, weight)
+        dtype = autocast_dtype(weight)
+        if dtype is not None:
+            data = data.to(dtype)
+            firsts = [tuple(s.to(dtype) for s in first) for first in firsts]
+        lasts, history = [], {}
+        for layer in range(self.num_layers):
+            if layer and self.dropout:
+                data = F.dropout(data, self.dropout, self.training)
+            parts, outputs = layout.split(data), []
+            for suffix in self._suffixes(layer):
+                cell_run = partial(run, self._params(suffix, dtype))
+                reverse = suffix.endswith("_reverse")
+                results, last = over_parts(cell_run, parts, firsts[len(lasts)], reverse)
+                values = [layout.join(group) for group in zip(*results, strict=True)]
+                lasts.append(last)
+                outputs.append(values[0])
+                history[suffix[1:]] = [layout.leave(value) for value in values]
+            data = torch.cat(outputs, -1) if len(outputs) > 1 else outputs[0]
+        last = tuple(layout.leave_state(torch.stack(s)) for s in zip(*lasts, strict=True))
+        return layout.leave(data), last, history
+
+    def _params(self, suffix, dtype):
+        """Parameters of one layer and direction, by the cell's names; missing biases are zero."""
+        params = {}
+        for name in NAMES[self._key]:
+            if self.bias or not name.startswith("bias"):
+                params[name] = getattr(self, name + suffix)
+            else:
+                params[name] = params["weight_hh"].new_zeros(len(params["weight_hh"]))
+        if self.recurrent_dropout:
+            weight = params["weight_hh"]
+            params["weight_hh"] = F.dropout(weight, self.recurrent_dropout, self.training)
+        if dtype is not None:
+            params = {name: value.to(dtype) for name, value in params.items()}
+        return params
+
+    def _first_states(self, hx, layout, data, weight):
+        """The first state of each layer and direction, a tuple of (B, H)."""
+        count, H = self.num_layers * (1 + self.bidirectional), self.hidden_size
+        B = layout.batch(data)
+        if hx is None:
+            return [tuple(data.new_zeros((B, H)) for _ in self.cell.states)] * count
+        shape = (count, B, H) if layout.batched else (count, H)
+        names = [f"{name}0" for name in self.cell.states]
+        state = check_state(hx, names, shape, weight)
+        return list(zip(*(layout.enter_state(s).unbind() for s in state), strict=True))
