@@ -14,6 +14,7 @@ from importlib.util import find_spec
 import numpy as np
 import torch
 
+from benchmarks.layers import LAYER_RIVALS
 from benchmarks.optional import jax_scan, keras_layer
 from companion import CELLS, backward, compiled, forward, init
 
@@ -159,6 +160,7 @@ def lstm_cell_loop(problem):
 OPTIONAL = {"keras": keras_layer, "jax": jax_scan}
 MISSING = tuple(package for package in OPTIONAL if not find_spec(package))
 RIVALS = (torch_nn, compiled_cell, plain_numpy, bare_products, textbook_loop, lstm_cell_loop)
+RIVALS += LAYER_RIVALS
 RIVALS += tuple(rival for package, rival in OPTIONAL.items() if package not in MISSING)
 
 

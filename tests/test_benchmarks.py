@@ -19,13 +19,19 @@ def rivals():
 
 
 # Who computes the derivatives of a cell; torch.nn has no variants, so its LSTM stands in.
-EVERYWHERE = {"compiled_cell", "plain_numpy"}
+EVERYWHERE = {
+    "compiled_cell",
+    "plain_numpy",
+    "companion_layer",
+    "companion_layer_without_numba",
+    "autograd_loop",
+}
 LAYERS = EVERYWHERE | {"torch_nn", "keras_layer", "jax_scan"}
 COMPUTES = {
     "rnn": LAYERS,
-    "lstm": LAYERS | {"textbook_loop", "lstm_cell_loop"},
+    "lstm": LAYERS | {"textbook_loop", "lstm_cell_loop", "scripted_loop"},
     "gru": LAYERS,
-    "peephole": EVERYWHERE,
+    "peephole": EVERYWHERE | {"scripted_loop"},
     "coupled": EVERYWHERE,
 }
 
