@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from canvas import GREY, INK, MUTED, MUTED_TEXT, Canvas, tint
+from variants import variants
 
 from companion.style import COLORS
 
@@ -269,6 +270,7 @@ def figures():
         "lstm-backward.svg": lstm_backward(),
         "lstm-unrolled.svg": lstm_unrolled(),
         "rnn-cell.svg": rnn_cell(),
+        "lstm-variants.svg": variants(),
         "learning-loop.svg": learning_loop(),
         "chapter-map.svg": chapter_map(),
         "logo.svg": logo(),
