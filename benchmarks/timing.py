@@ -18,15 +18,15 @@ RESULTS = Path(__file__).parent / "results"
 LIBRARIES = ["numpy", "scipy", "numba", "torch", "keras", "jax"]
 
 
-def machine():
-    """What the figures depend on: processor and versions, a dict."""
+def machine(libraries=LIBRARIES):
+    """What the figures depend on: processor, and versions where installed, a dict."""
     name = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():
         lines = info.read_text().splitlines()
         name = next((x.split(":")[1].strip() for x in lines if x.startswith("model name")), name)
     found = {"processor": name, "python": platform.python_version()}
-    for library in LIBRARIES:
+    for library in libraries:
         try:
             found[library] = version(library)
         except PackageNotFoundError:

@@ -3,14 +3,12 @@
 import argparse
 import json
 import os
-import platform
 import subprocess
 from pathlib import Path
 
-import numba
-import numpy as np
-import scipy
 from tqdm import tqdm
+
+from benchmarks.timing import machine
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "book" / "results"
@@ -30,7 +28,8 @@ def run(name, about, settings, jobs, outcome):
     options = parser.parse_args()
     path = options.folder / f"{name}.json"
     # Through JSON and back, so that a tuple is compared as the list that it is stored as.
-    head = json.loads(json.dumps({"machine": machine(), "settings": settings}))
+    depends = machine(["numpy", "scipy", "numba"])
+    head = json.loads(json.dumps({"machine": depends, "settings": settings}))
     results = json.loads(path.read_text()) if path.exists() else {**head, "runs": []}
     for key, value in head.items():
         if results[key] != value:
@@ -51,17 +50,6 @@ def write(path, results):
     new = path.with_suffix(".tmp")
     new.write_text(f'{head[:-2]},\n "runs": [\n{lines}\n ]\n}}\n')
     os.replace(new, path)
-
-
-def machine():
-    """What the figures depend on: processor and versions."""
-    name = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        lines = info.read_text().splitlines()
-        name = next((x.split(":")[1].strip() for x in lines if x.startswith("model name")), name)
-    libraries = {m.__name__: m.__version__ for m in (np, scipy, numba)}
-    return {"processor": name, "python": platform.python_version(), **libraries}
 
 
 def commit():
