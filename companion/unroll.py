@@ -182,7 +182,7 @@ def _backward_loop(cell, da_x, da_h, weight, states, kept, dys, dstate, p, dp_su
             tuple(states[s][t] for s in carried),
             p,
         )
-        targets = _blocks(da_x[t], H) + _blocks(da_h[t, :, joint:], H)[: len(cell.split)]
+        targets = _blocks(da_x[t], H) + _blocks(da_h[t, :, joint:], H)
         for target, value in zip(targets, da, strict=True):
             target[...] = value
         if cell.split:

@@ -1,10 +1,12 @@
 """Bad input gets a ValueError that names the argument, what it is and what is wanted."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from companion import CELLS, Cell, backward, forward, gate, init
+from companion import CELLS, Cell, backward, forward, gate, history, init
 
 lstm = CELLS["lstm"]
 rng = np.random.default_rng(0)
@@ -17,6 +19,14 @@ dys = np.zeros((6, 3, 5))
 
 def without(name):
     return {key: value for key, value in params.items() if key != name}
+
+
+def other(name, H=5):
+    return CELLS[name], init(CELLS[name], 4, H, rng)
+
+
+def tape_of(name):
+    return forward(*other(name), xs)[2]
 
 
 @pytest.mark.parametrize(
@@ -38,8 +48,9 @@ def without(name):
         (lambda: forward(lstm, without("bias_hh"), xs), "params must have 'bias_hh' for lstm"),
         (
             lambda: forward(lstm, params, xs, state[0]),
-            r"state must be a tuple \(h, c\), got ndarray",
+            r"state must be a tuple \(h, c\), got ndarray$",
         ),
+        (lambda: forward(lstm, params, xs, np.stack(state)), r"state must .* got ndarray$"),
         (
             lambda: forward(lstm, params, xs, state[:1]),
             r"state must be a tuple \(h, c\), got tuple of 1",
@@ -48,11 +59,11 @@ def without(name):
             lambda: forward(lstm, params, xs, (state[0], state[1][:2])),
             r"state \(c\) must have shape \(3, 5\), got \(2, 5\)",
         ),
+        (lambda: forward(lstm, params, xs, [state[0]]), r"state must .* got list of 1"),
         (lambda: backward(lstm, params, None, dys), "tape must come from forward"),
-        (
-            lambda: backward(CELLS["rnn"], init(CELLS["rnn"], 4, 5, rng), tape, dys),
-            "tape must come",
-        ),
+        (lambda: backward(*other("rnn"), tape, dys), r"this cell \(rnn\) and 5 units"),
+        (lambda: backward(*other("gru"), tape_of("rnn"), dys), r"this cell \(gru\) and 5 units"),
+        (lambda: backward(*other("lstm", 6), tape, dys), r"this cell \(lstm\) and 6 units"),
         (lambda: backward(lstm, params, tape, dys[:5]), r"dys must have shape \(6, 3, 5\)"),
         (lambda: backward(lstm, params, tape, dys.astype("f4")), "dys must be float64 like xs"),
         (lambda: backward(lstm, params, tape, dys, dys), r"dstate must be a tuple \(h, c\)"),
@@ -62,6 +73,7 @@ def without(name):
         (lambda: gate(lstm, params["bias_ih"], "z"), r"gate must be one of \('i', 'f', 'g', 'o'\)"),
         (lambda: gate(lstm, np.zeros(7), "f"), "array must have G·H rows"),
         (lambda: Cell("x", ("a",), ("c",), (), (), None, None), "states must start with 'h'"),
+        (lambda: Cell("x", ("a",), (), (), (), None, None), "states must start with 'h'"),
         (lambda: Cell("x", ("a",), ("h",), ("c",), (), None, None), "carries must be among"),
         (
             lambda: Cell("x", ("a", "b"), ("h",), (), (), None, None, split=("a",)),
@@ -77,3 +89,44 @@ def test_error_names_the_argument(call, says):
 def test_keys_of_the_rest_of_a_model_are_left_alone():
     ys, _, _ = forward(lstm, params | {"weight": np.zeros((2, 5))}, xs)
     np.testing.assert_array_equal(ys, forward(lstm, params, xs)[0])
+
+
+def test_a_list_of_states_is_as_good_as_a_tuple():
+    ys, last, _ = forward(lstm, params, xs, list(state))
+    np.testing.assert_array_equal(ys, forward(lstm, params, xs, state)[0])
+    backward(lstm, params, tape, dys, list(last))
+
+
+OTHERS = [replace(lstm, kept=lstm.kept[1:]), replace(lstm, states=("h",), carries=())]
+
+
+@pytest.mark.parametrize("cell", OTHERS, ids=["kept", "states"])
+def test_history_refuses_the_tape_of_another_cell(cell):
+    with pytest.raises(ValueError, match="zip"):
+        history(cell, tape)
+
+
+peephole = CELLS["peephole"]
+
+
+def short(method, k):
+    """The method without the last array of the k-th group that it returns."""
+
+    def shorter(*arguments):
+        groups = list(getattr(peephole, method)(*arguments))
+        groups[k] = groups[k][:-1]
+        return tuple(groups)
+
+    return {method: shorter}
+
+
+SHORT = [short("step", 0), short("step", 1), *(short("derivative", k) for k in range(3))]
+IDS = ["state", "kept", "da", "dcarry", "dp"]
+
+
+@pytest.mark.parametrize("change", SHORT, ids=IDS)
+def test_a_cell_of_your_own_that_returns_too_little_is_refused(change):
+    cell = replace(peephole, **change)
+    params = init(cell, 4, 5, rng)
+    with pytest.raises(ValueError, match="shorter"):
+        backward(cell, params, forward(cell, params, xs)[2], dys)

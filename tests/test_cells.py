@@ -1,9 +1,11 @@
 """How the variants hang together: what each becomes where its difference is taken away."""
 
+from dataclasses import FrozenInstanceError
+
 import numpy as np
 import pytest
 
-from companion import CELLS, forward, gate, init
+from companion import CELLS, forward, gate, history, init
 from companion.params import shapes
 
 T, B, D, H = 12, 2, 3, 4
@@ -25,8 +27,9 @@ def tied(cell, params, rows):
     return out
 
 
-def assert_equal(one, params_one, other, params_other, xs):
-    ys = [forward(CELLS[n], p, xs)[0] for n, p in ((one, params_one), (other, params_other))]
+def assert_equal(one, params_one, other, params_other, xs, state=None):
+    cells = ((one, params_one), (other, params_other))
+    ys = [forward(CELLS[n], p, xs, state)[0] for n, p in cells]
     np.testing.assert_allclose(*ys, rtol=0, atol=1e-13)
 
 
@@ -79,6 +82,10 @@ def test_a_missing_gate_is_a_gate_that_is_always_open(name, whole, missing):
                 gate(full, value, letter)[...] = gate(cell, params[key], letter)
     gate(full, opened["bias_ih"], missing)[:] = 1e4
     assert_equal(name, params, whole, opened, xs)
+    # Open whatever the other gates and the peepholes see.
+    huge = np.full((B, H), 1e30)
+    for sign in (1, -1):
+        assert_equal(name, params, whole, opened, sign * 1e30 * xs, (huge, sign * huge))
 
 
 def test_no_activation_is_nearly_tanh_where_numbers_are_small():
@@ -88,6 +95,35 @@ def test_no_activation_is_nearly_tanh_where_numbers_are_small():
     for name in ("no_input_activation", "no_output_activation"):
         ys = forward(CELLS[name], params, xs)[0]
         assert 0 < np.abs(ys - expected).max() < 1e-5 * np.abs(expected).max()
+
+
+def test_what_has_no_activation_is_what_it_would_have_been_given():
+    params, xs = draw("peephole")
+    cell = CELLS["no_input_activation"]
+    seen = history(cell, forward(cell, params, xs)[2])
+    a = xs[0] @ gate(cell, params["weight_ih"], "g").T
+    a += gate(cell, params["bias_ih"], "g") + gate(cell, params["bias_hh"], "g")
+    np.testing.assert_allclose(seen["g"][0], a, atol=1e-13)
+    np.testing.assert_array_equal(seen["tanh_c"], np.tanh(seen["c"]))
+    cell = CELLS["no_output_activation"]
+    seen = history(cell, forward(cell, params, xs)[2])
+    np.testing.assert_allclose(seen["g"][0], np.tanh(a), atol=1e-13)
+    np.testing.assert_array_equal(seen["tanh_c"], seen["c"])
+
+
+@pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)
+def test_a_step_keeps_shape_and_precision(cell):
+    def arrays(count, shape=(B, H)):
+        return tuple(np.full(shape, 0.5, np.float32) for _ in range(count))
+
+    a = arrays(len(cell.gates) + len(cell.split))
+    carry, p = arrays(len(cell.carries)), arrays(len(cell.peepholes), (H,))
+    state, kept = cell.step(a, carry, p)
+    da, dcarry, dp = cell.derivative(arrays(len(state)), state, kept, carry, p)
+    assert [len(g) for g in (state, kept)] == [len(cell.states), len(cell.kept)]
+    assert [len(g) for g in (da, dcarry, dp)] == [len(a), len(carry), len(p)]
+    for value in state + kept + da + dcarry + dp:
+        assert value.shape == (B, H) and value.dtype == np.float32
 
 
 @pytest.mark.parametrize(
@@ -107,3 +143,8 @@ def test_parameter_counts(name, gates, peepholes):
 def test_all_cells_have_a_count():
     counted = test_parameter_counts.pytestmark[0].args[1]
     assert {row[0] for row in counted} == set(CELLS)
+
+
+def test_a_cell_cannot_be_changed():
+    with pytest.raises(FrozenInstanceError):
+        CELLS["lstm"].gates = ("i",)

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from companion import CELLS, backward, forward, gate, history, init
+from companion import CELLS, Cell, backward, forward, gate, history, init
 from companion import unroll as engine
 from companion.gradcheck import Problem, check_cell
 from companion.params import shapes
@@ -101,6 +101,8 @@ def test_chunked_is_whole(cell, dtype, monkeypatch):
         np.testing.assert_allclose(
             grads_a[name] + grads_b[name], grads[name], rtol=0, atol=tolerance * 10
         )
+
+    assert_same(forward(cell, params, xs, state, keep_tape=False)[:2], (ys, last))
 
     # The engine's own chunks, of 2 steps here, change nothing either.
     monkeypatch.setattr("companion.unroll.CHUNK", 2 * 3 * len(cell.gates) * 5)
@@ -298,17 +300,22 @@ def test_equal_to_torch(ours, theirs, dtype, tolerance):
         np.testing.assert_allclose(gradient, expected, rtol=0, atol=tolerance * 10, err_msg=name)
 
 
-def test_long_sequence_without_a_tape_keeps_only_ys(monkeypatch):
+def test_memory_is_what_is_returned_and_one_chunk(monkeypatch):
     monkeypatch.setattr("companion.unroll.CHUNK", 1 << 15)
     cell = CELLS["lstm"]
     params, xs, state, _ = draw(cell, T=1500, B=8, D=2, H=8, dtype=np.float32)
+    # Beyond what is returned: a chunk of 2^15 pre-activations of 4 bytes, and what it takes.
+    chunk = 5 * 4 * (1 << 15)
     tracemalloc.start()
     ys, _, tape = forward(cell, params, xs, state, keep_tape=False)
     _, peak = tracemalloc.get_traced_memory()
+    assert tape is None and peak - ys.nbytes < chunk
+    tracemalloc.reset_peak()
+    _, _, tape = forward(cell, params, xs, state)
+    held = sum(array.nbytes for array in (ys, ys, tape.xs, *tape.states, *tape.kept))
+    _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert tape is None
-    # Beyond ys: a chunk of 2^15 pre-activations of 4 bytes and what is computed from them.
-    assert peak - ys.nbytes < 5 * 4 * (1 << 15)
+    assert peak - held < chunk
     part, _, _ = forward(cell, params, xs[:400], state)
     np.testing.assert_allclose(ys[:400], part, atol=1e-6)
 
@@ -332,22 +339,97 @@ def test_gate_is_a_view():
     assert gate(cell, params["weight_ih"], "g").shape == (5, 4)
 
 
-def test_loops_of_a_cell_take_the_place_of_the_plain_ones():
-    cell, runs = CELLS["peephole"], []
+def watched(cell, seen):
+    """The cell with loops of its own: the plain ones, which note what they are given."""
 
     def loops(dtype):
-        def contiguous(loop, *arguments):
-            runs.append((loop, dtype))
-            groups = [group if isinstance(group, tuple) else (group,) for group in arguments]
-            assert all(array.flags.c_contiguous for group in groups for array in group)
+        def noting(loop, *arguments):
+            seen.append((loop.__name__, dtype, arguments))
             loop(cell, *arguments)
 
-        return [partial(contiguous, loop) for loop in (engine._forward_loop, engine._backward_loop)]
+        return [partial(noting, loop) for loop in (engine._forward_loop, engine._backward_loop)]
 
+    return replace(cell, loops=loops)
+
+
+def test_loops_of_a_cell_take_the_place_of_the_plain_ones():
+    cell, seen = CELLS["peephole"], []
     params, xs, state, dys = draw(cell)
     params = {name: np.repeat(value, 2, -1)[..., ::2] for name, value in params.items()}
     expected = backward(cell, params, forward(cell, params, xs, state)[2], dys)[1]
-    for own in (replace(cell, loops=loops), replace(cell, loops=lambda dtype: None)):
+    for own in (watched(cell, seen), replace(cell, loops=lambda dtype: None)):
         dxs = backward(own, params, forward(own, params, xs, state)[2], dys)[1]
         np.testing.assert_array_equal(dxs, expected)
-    assert runs == [(loop, xs.dtype) for loop in (engine._forward_loop, engine._backward_loop)]
+    assert [run[:2] for run in seen] == [("_forward_loop", xs.dtype), ("_backward_loop", xs.dtype)]
+    for _, _, arguments in seen:
+        groups = [group if isinstance(group, tuple) else (group,) for group in arguments]
+        assert all(array.flags.c_contiguous for group in groups for array in group)
+
+
+@pytest.mark.parametrize(
+    ("name", "B", "H", "chunk", "steps"),
+    [
+        ("gru", 2, 5, 3 * 2 * 5 * 4 - 1, [3, 3, 1]),
+        ("gru", 2, 5, 3 * 2 * 5 - 1, [1] * 7),  # not even one step would fit
+        ("rnn", 1, 1, 3, [3, 3, 1]),
+        ("rnn", 0, 5, 3, [3, 3, 1]),
+    ],
+)
+def test_a_chunk_has_as_many_steps_as_fit(name, B, H, chunk, steps, monkeypatch):
+    monkeypatch.setattr("companion.unroll.CHUNK", chunk)
+    seen, D = [], 4
+    cell = watched(CELLS[name], seen)
+    params, xs, state, dys = draw(cell, T=7, B=B, H=H, D=D)
+    backward(cell, params, forward(cell, params, xs, state)[2], dys)
+    GH = len(cell.gates) * H
+    for n, (_, _, arguments) in zip(steps * 2, seen, strict=True):
+        *pre_activations, weight, states, kept = arguments[:5]
+        assert pre_activations[0].shape == (n, B, GH) and weight.shape == (GH, H)
+        assert {s.shape for s in states} == {(n + 1, B, H)}
+        assert {k.shape for k in kept} <= {(n, B, H)}
+    for n, (_, _, arguments) in zip(steps, seen[len(steps) :], strict=True):
+        assert arguments[1].shape == (n, B, GH) and arguments[5].shape == (n, B, H)
+
+
+def test_split_may_be_any_number_of_the_last_gates():
+    gru = CELLS["gru"]
+    params, xs, state, dys = draw(gru)
+    ys, _, tape = forward(gru, params, xs, state)
+    grads, dxs, _ = backward(gru, params, tape, dys)
+
+    def splitting(count):
+        def step(a, carry, p):
+            parts = a[: 3 - count], a[3 - count : 2], a[3:-1]
+            sums = tuple(x + h for x, h in zip(*parts[1:], strict=True))
+            return gru.step((*parts[0], *sums, a[2], a[-1]), carry, p)
+
+        def derivative(*given):
+            (dr, dz, dn, dn_h), dcarry, dp = gru.derivative(*given)
+            return (dr, dz, dn, *(dr, dz)[3 - count :], dn_h), dcarry, dp
+
+        return replace(gru, step=step, derivative=derivative, split=gru.gates[-count:])
+
+    for cell in (splitting(2), splitting(3)):
+        ys_c, _, tape_c = forward(cell, params, xs, state)
+        grads_c, dxs_c, _ = backward(cell, params, tape_c, dys)
+        np.testing.assert_allclose(ys_c, ys, atol=1e-13)
+        np.testing.assert_allclose(dxs_c, dxs, atol=1e-12)
+        for name in grads:
+            np.testing.assert_allclose(grads_c[name], grads[name], atol=1e-12)
+
+
+def test_a_cell_may_have_three_states():
+    def step(a, carry, p):
+        (c_prev, m_prev), y = carry, np.tanh(a[0])
+        c = c_prev * y + y
+        m = m_prev / 4 + c
+        return (c * m, c, m), (y,)
+
+    def derivative(dstate, state, kept, carry, p):
+        (dh, dc, dm), (_, c, m), (y,), (c_prev, _) = dstate, state, kept, carry
+        dm = dm + dh * c
+        dc = dc + dh * m + dm
+        return (dc * (c_prev + 1) * (1 - y * y),), (dc * y, dm / 4), ()
+
+    cell = Cell("three", ("a",), ("h", "c", "m"), ("c", "m"), ("y",), step, derivative)
+    assert check_cell(cell).ok

@@ -1,0 +1,92 @@
+"""The mutation tool itself: what it changes, and that it tells the truth about survivors."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+from mutation.mutants import mutants
+
+SOURCE = '''
+"""Text."""
+def f(a, b: int = 0):
+    """Text."""
+    c, d = a[:b]
+    c += d
+    if not a or c < 1:
+        raise ValueError(f"{a + 1}")
+    return g(c, True)
+'''
+
+
+def test_every_operator_sign_operand_constant_and_order_is_changed():
+    tree = ast.parse(SOURCE)
+    before = ast.dump(tree)
+    new = {}
+    for mutant in mutants("m", tree):
+        new.setdefault(mutant.old, set()).add(mutant.new)
+    assert ast.dump(tree) == before
+    assert new == {
+        "def f(a, b: int=0):": {
+            "def f(b: int, a=0):",
+            "def f(a, b: int=1):",
+            "def f(a, b: int=-1):",
+        },
+        "c, d = a[:b]": {
+            "d, c = a[:b]",
+            "c, d = b[:b]",
+            "c, d = a[:a]",
+            "c, d = a[:-b]",
+            "c, d = a[:b + 1]",
+            "c, d = a[:b - 1]",
+        },
+        "c += d": {"c -= d", "c += c", "c += -d", "c = d"},
+        "if not a or c < 1:": {
+            "if not (not a or c < 1):",
+            "if not a and c < 1:",
+            "if c < 1:",
+            "if not a:",
+            "if a or c < 1:",
+            "if not b or c < 1:",
+            "if not a or d < 1:",
+            "if not a or -c < 1:",
+            "if not a or c <= 1:",
+            "if not a or c >= 1:",
+            "if not a or c < 2:",
+            "if not a or c < 0:",
+        },
+        "return g(c, True)": {
+            "return g(d, True)",
+            "return g(-c, True)",
+            "return g(c, False)",
+            "return g(True, c)",
+        },
+    }
+
+
+LIST = """
+= killed
+@ companion.cells.rnn step
+- h = tanh(ah)
++ h = tanh(-ah)
+= gone
+@ companion.cells.rnn step
+- h = tanh(ah)
++ h = sigmoid(ah)
+"""
+
+
+def test_survivors_and_stale_entries_fail(tmp_path):
+    path = tmp_path / "list.txt"
+    path.write_text(LIST)
+    only = ["--module", "cells.rnn", "--only", "step", "--list", str(path)]
+    root = Path(__file__).parents[1]
+    run = subprocess.run(
+        [sys.executable, "-m", "tests.mutation", *only], capture_output=True, text=True, cwd=root
+    )
+    assert run.returncode == 1, run.stderr
+    survived, _, stale = run.stdout.partition("listed as equivalent, but gone or killed:")
+    assert "+ def step(a, p, carry):" in survived
+    assert stale.split() == LIST.replace("= killed", "").partition("= gone")[0].split() + [
+        "+", "h", "=", "sigmoid(ah)",
+    ]  # fmt: skip
