@@ -53,7 +53,7 @@ def peak(step, data):
     return highest
 
 
-def growth(sizes=(1, 16, 32)):
+def growth(sizes=(1, 64, 128)):
     """Milliseconds of a training step for every length, the least of some rounds."""
     problems = {T: draw(T, *sizes) for T in LENGTHS}
     times = {T: [] for T in LENGTHS}
