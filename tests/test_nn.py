@@ -104,6 +104,17 @@ def test_compiled_equals_plain_in_float32(layer):
     assert_close(*(results(run, x, state) for run in runs), 1e-4)
 
 
+def test_compiled_loops_run_where_they_are_wanted(monkeypatch):
+    seen, forward, backward = [], operators.forward, operators.backward
+    for name, run in (("forward", forward), ("backward", backward)):
+        spy = lambda cell, *rest, run=run: (seen.append(cell.loops), run(cell, *rest))[1]  # noqa: E731
+        monkeypatch.setattr(operators, name, spy)
+    for compiled in (True, False):
+        made = make(LSTM, compiled=compiled)
+        results(made, *tensors(made, (6, 5)))
+    assert [loops is not None for loops in seen] == [True, True, False, False]
+
+
 def test_without_numba_it_runs_all_the_same(monkeypatch):
     made = make(LSTM)
     x, state = tensors(made, (6, 5))
@@ -202,6 +213,9 @@ def test_a_cell_of_your_own_is_a_layer():
     inputs = x, torch.cat([*state, *state]).detach().requires_grad_()
     assert torch.autograd.gradcheck(made, inputs)
     assert_close([make(OtherOfTheSameName)(x)[0]], [make(RNN)(x)[0]], EXACT)
+    one = make(Softsign, compiled=False)
+    a = one.weight_ih_l0 @ x[0, 0] + one.bias_ih_l0 + one.bias_hh_l0
+    assert_close([one(x[:1, :1])[0][0, 0]], [a / (1 + abs(a))], EXACT)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
