@@ -90,7 +90,7 @@ def backward(cell, params, tape, dys, dstate=None):
     check_array("dys", dys, (T, B, H), dtype)
     dstate = np.array(_check_state("dstate", cell, dstate, (B, H), dtype))
 
-    dxs = np.empty_like(tape.xs)
+    dxs = np.empty((T, B, D), dtype)
     dys = np.require(dys, requirements="CW")
     _, run, p = _loops(cell, params, dtype)
     weight = np.require(params["weight_hh"], requirements="CW")

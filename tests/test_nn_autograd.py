@@ -87,6 +87,22 @@ def test_compiles_as_one_graph(layer):
             assert_close([fast(x)], [run(x)], EXACT)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("layer", LAYERS)
+def test_operators_are_what_they_say(layer, dtype):
+    made = make(layer, dtype=dtype)
+    x, state = tensors(made, (6, 5))
+    x, *state = (value.detach() for value in (x, *(s[0] for s in state)))
+    weights = [value.detach() for value in made.parameters()]
+    tests = ("test_schema", "test_faketensor")  # nothing given is changed; shapes and dtypes
+    for keep_tape in (True, False):
+        inputs = made._key, True, keep_tape, x, state, weights
+        torch.library.opcheck(torch.ops.companion.unroll.default, inputs, test_utils=tests)
+    ys, *rest = operators.unroll(made._key, True, True, x, state, weights)
+    inputs = made._key, True, ys, state, x, state, weights, rest[len(state) :]
+    torch.library.opcheck(torch.ops.companion.unroll_backward.default, inputs, test_utils=tests)
+
+
 def test_exports():
     made = make(LSTM, **STACKED)
     x, _ = tensors(made, (2, 5))

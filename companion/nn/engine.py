@@ -96,7 +96,8 @@ def backward(cell, params, xs, tape, dys, dlast):
         "bias_ih": flat_x.sum(0),
         "bias_hh": flat_h.sum(0),
     }
-    grads |= dict(zip(cell.peepholes, rows[:, A + C :].sum(0).to(dtype), strict=True))
+    dp = (rows[:, k].sum(0).to(dtype) for k in range(A + C, rows.shape[1]))
+    grads |= dict(zip(cell.peepholes, dp, strict=True))
     dxs = (flat_x @ params["weight_ih"]).view(T, B, D)
     return dxs, tuple(d.to(dtype, copy=True) for d in dstate), grads
 
