@@ -12,6 +12,7 @@ numba = pytest.importorskip("numba", reason="compiled cells need numba")
 
 from companion import CELLS, Cell, backward, compiled, forward, init  # noqa: E402
 from companion.gradcheck import check_cell  # noqa: E402
+from companion.loop_source import LARGE, WIDE  # noqa: E402
 
 COMPILED = {name: compiled(cell) for name, cell in CELLS.items()}
 
@@ -27,8 +28,10 @@ def run(cell, params, xs, state, dys):
 @pytest.mark.parametrize("name", CELLS)
 def test_compiled_is_plain(name, dtype, tolerance, with_state):
     rng = np.random.default_rng(0)
-    # One row and several; units that fill a block of 64, and that do not.
-    for T, B, D, H in [(1, 1, 1, 1), (9, 1, 3, 5), (7, 3, 4, 70), (3, 2, 2, 128)]:
+    # One row and several; units that fill a block of 64, and that do not; a batch and weights
+    # large enough for the turned product, and no multiple of its strips.
+    for T, B, D, H in [(1, 1, 1, 1), (9, 1, 3, 5), (7, 3, 4, 70), (3, 2, 2, 128), (3, 33, 2, 200)]:
+        assert B < WIDE or H * H >= LARGE
         params = init(CELLS[name], D, H, rng, dtype)
         xs = rng.normal(size=(T, B, D)).astype(dtype)
         dys = rng.normal(size=(T, B, H)).astype(dtype)
