@@ -24,6 +24,8 @@ SETTINGS = {
     "seeds of adding, T = 500": 4,
     "seeds of random lag, p = 100": 4,
     "cells": ["lstm1997", "lstm"],
+    "cells of noise-free lag, p = 100": ["lstm1997", "lstm", "rnn"],
+    "cells of embedded Reber": ["lstm1997", "lstm", "rnn"],
     "common": {"H": 4, "lr": 0.01, "B": 4, "clip": 1.0, "forget_bias": 5.0, "input_bias": -3.0},
     "experiments": EXPERIMENTS,
     "differs": [
@@ -36,6 +38,7 @@ SETTINGS = {
         "the LSTM with forget gate starts with a forget bias of 5, so nearly as the 1997 cell",
         "embedded Reber: 8 cells, a shortcut from input to output; the paper has 6 and none",
         "lags: the shortcut learns first, for 3000 sequences that are counted; 4 cells, not 1",
+        "the RNN, where there is one, has as many tanh units as the others have cells",
     ],
 }
 
@@ -118,12 +121,12 @@ def outcome(job):
 
 
 def jobs(seeds):
-    """Every experiment with both cells and every seed."""
+    """Every experiment with its cells and every seed."""
     return [
         {"task": name, "cell": cell, "seed": seed}
         for seed in seeds
         for name in EXPERIMENTS
-        for cell in SETTINGS["cells"]
+        for cell in SETTINGS.get(f"cells of {name}", SETTINGS["cells"])
         if seed < SETTINGS.get(f"seeds of {name}", np.inf)
     ]
 
