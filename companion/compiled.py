@@ -77,8 +77,8 @@ def _signatures(cell, dtype):
         return types.Array(number, dimensions, "C")
 
     p = types.UniTuple(array(1), len(cell.peepholes))
-    tape = [types.UniTuple(array(3), len(names)) for names in (cell.states, cell.kept)]
-    forward = (array(3), array(1), array(2), *tape, p)
+    tape = array(4), array(4), types.int64
+    forward = (array(3), array(1), array(1), array(2), *tape, p)
     backward = (array(3), array(3), array(2), *tape, array(3), array(3), p, array(2))
     return forward, backward
 

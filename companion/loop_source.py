@@ -55,12 +55,12 @@ def loop_source(cell):
         return [f"    {name}{k} = {name}[{k} * W : {k + 1} * W]" for k in range(count)]
 
     def copy_in(k, *sources):
-        names = ("r", "q")[: len(sources)]
+        names = ("r", "q", "v")[: len(sources)]
         lines = [f"{name} = {source}" for name, source in zip(names, sources, strict=True)]
         return [
             *lines,
             "for j in range(n):",
-            f"    x{k}[j] = {' + '.join(f'{v}[j]' for v in names)}",
+            f"    x{k}[j] = {' + '.join(f'{name}[j]' for name in names)}",
         ]
 
     def copy_out(target, k, operator="="):
@@ -72,18 +72,20 @@ def loop_source(cell):
     def indented(lines):
         return [" " * 16 + line for line in lines]
 
-    carry = [unit(f"states[{k}][t, b]") for k in carried]
-    new = [unit(f"states[{k}][t + 1, b]") for k in range(S)]
-    kept = [unit(f"kept[{k}][t, b]") for k in range(K)]
+    carry = [unit(f"state{k}[t, b]") for k in carried]
+    new = [unit(f"state{k}[t + 1, b]") for k in range(S)]
+    kept = [unit(f"kept{k}[t, b]") for k in range(K)]
     p = [unit(f"p[{k}]") for k in range(P)]
+    tape = [f"    state{k} = states[{k}, start:]" for k in range(S)]
+    tape += [f"    kept{k} = kept[{k}, start:]" for k in range(K)]
     over_units = [
         "        for b in range(B):",
         "            for m in range(0, H, W):",
         "                n = min(W, H - m)",
     ]
 
-    sources = [(gate("a_x[t, b]", k), gate("a_h[b]", k)) for k in range(joint)]
-    sources += [(gate("a_x[t, b]", joint + k),) for k in range(split)]
+    sources = [(gate("a_x[t, b]", k), gate("a_h[b]", k), gate("b_x", k)) for k in range(joint)]
+    sources += [(gate("a_x[t, b]", joint + k), gate("b_x", joint + k)) for k in range(split)]
     sources += [(gate("a_h[b]", joint + k), gate("b_h", k)) for k in range(split)]
     sources += [(row,) for row in carry + p]
     body = [line for k, pair in enumerate(sources) for line in copy_in(k, *pair)]
@@ -96,9 +98,10 @@ def loop_source(cell):
         HEADER,
         "",
         "@njit(cache=True, error_model='numpy', fastmath=FAST)",
-        "def forward(a_x, b_h, weight, states, kept, p):",
+        "def forward(a_x, b_x, b_h, weight, states, kept, start, p):",
         "    T, B, rows = a_x.shape",
-        "    H = states[0].shape[2]",
+        "    H = states.shape[3]",
+        *tape,
         "    weight_t = weight.T.copy()",
         "    a_h = np.empty((B, rows), a_x.dtype)",
         "    wide = B >= WIDE and weight.size >= LARGE",
@@ -109,12 +112,12 @@ def loop_source(cell):
         *blocks("y", S + K),
         "    for t in range(T):",
         "        if B == 1:",
-        "            np.dot(weight_t.T, states[0][t, 0], a_h[0])",
+        "            np.dot(weight_t.T, state0[t, 0], a_h[0])",
         "        elif wide:",
-        "            np.dot(weight, states[0][t].T, turned)",
+        "            np.dot(weight, state0[t].T, turned)",
         "            turn(turned, a_h)",
         "        else:",
-        "            np.dot(states[0][t], weight_t, a_h)",
+        "            np.dot(state0[t], weight_t, a_h)",
         *over_units,
         *indented(body),
     ]
@@ -139,8 +142,9 @@ def loop_source(cell):
         "",
         "",
         "@njit(cache=True, error_model='numpy', fastmath=FAST)",
-        "def backward(da_x, da_h, weight, states, kept, dys, dstate, p, dp):",
+        "def backward(da_x, da_h, weight, states, kept, start, dys, dstate, p, dp):",
         "    T, B, H = dys.shape",
+        *tape,
         "    dh = np.empty((B, H), dys.dtype)",
         "    wide = B >= WIDE and weight.size >= LARGE",
         "    turned = np.empty((H, B), dys.dtype)",

@@ -1,7 +1,8 @@
-"""Runs any cell over a sequence, and back through time. Every matrix product is here.
+"""Runs any cell over a sequence, and back through time.
 
-One product makes all input projections of a chunk of steps, one a step the recurrence, and one
-a chunk each weight gradient. A cell itself is elementwise (see `companion.cells.Cell`).
+One product makes all input projections of a chunk of steps, and one a chunk each weight gradient;
+the recurrence, one product a step, is in `companion.loops`, or compiled. A cell itself is
+elementwise (see `companion.cells.Cell`).
 """
 
 from functools import partial
@@ -9,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from companion.loops import backward_loop, forward_loop, steps_within
 from companion.params import WEIGHTS, check_array, check_params
 
 # Steps are taken in chunks of about this many pre-activations: memory beyond the tape stays
@@ -20,8 +22,8 @@ class Tape(NamedTuple):
     """What `forward` keeps for `backward`. The arrays are the tape's own: do not write to them."""
 
     xs: np.ndarray  #: (T, B, D)
-    states: tuple[np.ndarray, ...]  #: each (T + 1, B, H), the first state at index 0
-    kept: tuple[np.ndarray, ...]  #: each (T, B, H)
+    states: np.ndarray  #: (S, T + 1, B, H), S states, the first of each at index 0
+    kept: np.ndarray  #: (K, T, B, H), K kept values
 
 
 def forward(cell, params, xs, state=None, keep_tape=True):
@@ -36,36 +38,44 @@ def forward(cell, params, xs, state=None, keep_tape=True):
     Raises ValueError naming the argument that does not fit, what it is and what is wanted.
     """
     check_array("xs", xs, ("T", "B", "D"))
-    T, B, D = xs.shape
+    _, B, D = xs.shape
     H = check_params(cell, params, D, xs.dtype)
     first = _check_state("state", cell, state, (B, H), xs.dtype)
-    steps = _chunk(cell, B, H)
+    ys, last, states, kept = forward_unchecked(cell, params, xs, first, keep_tape)
+    tape = Tape(np.array(xs, order="C"), states, kept) if keep_tape else None
+    return ys, last, tape
+
+
+def forward_unchecked(cell, params, xs, first, keep_tape):
+    """`forward` for arguments that fit; the first state is not None.
+
+    Returns ys, the last state, and the states and kept of a `Tape`, which are whole if it is kept.
+    """
+    T, B, D = xs.shape
+    H = params["weight_hh"].shape[1]
+    steps = steps_within(CHUNK, B * len(cell.gates) * H)
     held = T if keep_tape else min(T, steps)
-    states = tuple(np.empty((held + 1, B, H), xs.dtype) for _ in cell.states)
-    kept = tuple(np.empty((held, B, H), xs.dtype) for _ in cell.kept)
+    states = np.empty((len(cell.states), held + 1, B, H), xs.dtype)
+    kept = np.empty((len(cell.kept), held, B, H), xs.dtype)
     ys = np.empty((T, B, H), xs.dtype)
     for s, value in zip(states, first, strict=True):
         s[0] = value
     run, _, p = _loops(cell, params, xs.dtype)
-    weight = np.require(params["weight_hh"], requirements="CW")
-    bias, b_h = _biases(cell, params, H)
-    a_x = np.empty((min(T, steps), B, len(bias)), xs.dtype)
+    weight = _plain(params["weight_hh"])
+    b_x, b_h = _biases(cell, params, H)
+    a_x = np.empty((min(T, steps), B, len(b_x)), xs.dtype)
     for start in range(0, T, steps):
         stop = min(start + steps, T)
         n = stop - start
         at = start if keep_tape else 0
-        span = tuple(s[at : at + n + 1] for s in states)
-        flat = a_x[:n].reshape(n * B, len(bias))
-        np.matmul(xs[start:stop].reshape(n * B, D), params["weight_ih"].T, out=flat)
-        flat += bias
-        run(a_x[:n], b_h, weight, span, tuple(k[at : at + n] for k in kept), p)
-        ys[start:stop] = span[0][1:]
+        flat = a_x[:n].reshape(n * B, len(b_x))
+        np.dot(xs[start:stop].reshape(n * B, D), params["weight_ih"].T, out=flat)
+        run(a_x[:n], b_x, b_h, weight, states, kept, at, p)
+        ys[start:stop] = states[0, at + 1 : at + n + 1]
         if not keep_tape:
-            for s in states:
-                s[0] = s[n]
+            states[:, 0] = states[:, n]
     last = tuple(s[T if keep_tape else 0].copy() for s in states)
-    tape = Tape(np.array(xs, order="C"), states, kept) if keep_tape else None
-    return ys, last, tape
+    return ys, last, states, kept
 
 
 def backward(cell, params, tape, dys, dstate=None):
@@ -85,38 +95,45 @@ def backward(cell, params, tape, dys, dstate=None):
     dtype = tape.xs.dtype
     H = check_params(cell, params, D, dtype)
     counts = len(tape.states), len(tape.kept)
-    if counts != (len(cell.states), len(cell.kept)) or tape.states[0].shape[2] != H:
+    if counts != (len(cell.states), len(cell.kept)) or tape.states.shape[3] != H:
         raise ValueError(f"tape must come from forward with this cell ({cell.name}) and {H} units")
     check_array("dys", dys, (T, B, H), dtype)
-    dstate = np.array(_check_state("dstate", cell, dstate, (B, H), dtype))
+    last = _check_state("dstate", cell, dstate, (B, H), dtype)
+    return backward_unchecked(cell, params, tape, dys, last)
 
+
+def backward_unchecked(cell, params, tape, dys, last):
+    """`backward` for arguments that fit; last: its dstate, not None."""
+    xs, states, kept = tape
+    (T, B, D), dtype = xs.shape, xs.dtype
+    H = states.shape[3]
+    dstate = np.array(last, dtype)
     dxs = np.empty((T, B, D), dtype)
-    dys = np.require(dys, requirements="CW")
+    dys = _plain(dys)
     _, run, p = _loops(cell, params, dtype)
-    weight = np.require(params["weight_hh"], requirements="CW")
+    weight = _plain(params["weight_hh"])
     dp = np.zeros((len(p), H), dtype)
     rows = len(cell.gates) * H
-    steps = _chunk(cell, B, H)
+    steps = steps_within(CHUNK, B * len(cell.gates) * H)
     da_x = np.empty((min(T, steps), B, rows), dtype)
     da_h = np.empty_like(da_x) if cell.split else da_x
     sums = None
     for stop in range(T, 0, -steps) or (0,):  # without a step, too, the sums have their shapes
         start = max(stop - steps, 0)
         n = stop - start
-        span = tuple(s[start : stop + 1] for s in tape.states)
-        kept = tuple(k[start:stop] for k in tape.kept)
-        run(da_x[:n], da_h[:n], weight, span, kept, dys[start:stop], dstate, p, dp)
+        run(da_x[:n], da_h[:n], weight, states, kept, start, dys[start:stop], dstate, p, dp)
         flat_x, flat_h = (da[:n].reshape(n * B, rows) for da in (da_x, da_h))
-        bias = flat_x.sum(0)
-        # One product a weight: the sum over time and batch of outer products.
+        # One product a weight: the sum over time and batch of outer products. A bias is the
+        # weight of an input that is always 1, and a product is faster than NumPy's sum.
+        ones = np.ones(n * B, dtype)
         part = (
-            flat_x.T @ tape.xs[start:stop].reshape(n * B, D),
-            flat_h.T @ span[0][:-1].reshape(n * B, H),
-            bias,
-            flat_h.sum(0) if cell.split else bias.copy(),
+            np.dot(flat_x.T, xs[start:stop].reshape(n * B, D)),
+            np.dot(flat_h.T, states[0, start:stop].reshape(n * B, H)),
+            np.dot(ones, flat_x),
+            np.dot(ones, flat_h),
         )
         sums = part if sums is None else tuple(map(np.add, sums, part))
-        np.matmul(flat_x, params["weight_ih"], out=dxs[start:stop].reshape(n * B, D))
+        np.dot(flat_x, params["weight_ih"], out=dxs[start:stop].reshape(n * B, D))
     grads = dict(zip(WEIGHTS + cell.peepholes, (*sums, *dp), strict=True))
     return grads, dxs, tuple(dstate)
 
@@ -136,82 +153,22 @@ def _loops(cell, params, dtype):
     p = tuple(params[name] for name in cell.peepholes)
     found = cell.loops(dtype) if cell.loops else None
     if found is None:
-        return partial(_forward_loop, cell), partial(_backward_loop, cell), p
-    return *found, tuple(np.require(value, requirements="CW") for value in p)
+        return partial(forward_loop, cell), partial(backward_loop, cell), p
+    return *found, tuple(map(_plain, p))
 
 
-def _forward_loop(cell, a_x, b_h, weight, states, kept, p):
-    """The recurrence: fills states[1:] and kept from states[0]. Shapes as in `Tape`.
-
-    a_x: input part of the pre-activations (T, B, G·H). b_h: recurrent bias of the split gates.
-    weight: weight_hh (G·H, H). p: the peepholes.
-    """
-    T, B, rows = a_x.shape
-    H = states[0].shape[-1]
-    joint = rows - len(b_h)
-    weight = np.ascontiguousarray(weight.T)  # BLAS is faster on it than on the view
-    a_h = np.empty((B, rows), a_x.dtype)
-    sums, recurrent_parts = _blocks(a_h[:, :joint], H), _blocks(a_h[:, joint:], H)
-    carried = [cell.states.index(name) for name in cell.carries]
-    for t in range(T):
-        np.dot(states[0][t], weight, out=a_h)
-        a_h[:, :joint] += a_x[t, :, :joint]
-        a_h[:, joint:] += b_h
-        a = sums + _blocks(a_x[t, :, joint:], H) + recurrent_parts
-        state, keep = cell.step(a, tuple(states[s][t] for s in carried), p)
-        for s, value in zip(states, state, strict=True):
-            s[t + 1] = value
-        for k, value in zip(kept, keep, strict=True):
-            k[t] = value
-
-
-def _backward_loop(cell, da_x, da_h, weight, states, kept, dys, dstate, p, dp_sum):
-    """The recurrence backwards: fills da_x and da_h (T, B, G·H), adds to dp_sum.
-
-    dstate: (S, B, H), derivative for the last state, in; for the first state, out.
-    da_h is da_x itself unless the cell splits gates. weight, states, kept, p: as in forward.
-    """
-    T, B, H = dys.shape
-    joint = da_x.shape[-1] - len(cell.split) * H
-    carried = [cell.states.index(name) for name in cell.carries]
-    for t in reversed(range(T)):
-        da, dcarry, dp = cell.derivative(
-            (dstate[0] + dys[t], *dstate[1:]),
-            tuple(s[t + 1] for s in states),
-            tuple(k[t] for k in kept),
-            tuple(states[s][t] for s in carried),
-            p,
-        )
-        targets = _blocks(da_x[t], H) + _blocks(da_h[t, :, joint:], H)
-        for target, value in zip(targets, da, strict=True):
-            target[...] = value
-        if cell.split:
-            da_h[t, :, :joint] = da_x[t, :, :joint]
-        for total, value in zip(dp_sum, dp, strict=True):
-            total += value.sum(0)
-        # A state that the step before does not read elementwise has no derivative of its own;
-        # h is also reached through the weights.
-        dstate[...] = 0
-        for s, value in zip(carried, dcarry, strict=True):
-            dstate[s] = value
-        dstate[0] += np.dot(da_h[t], weight)
+def _plain(array):
+    """The array as compiled loops take it, in C order and writeable; a copy where it is not."""
+    flags = array.flags
+    return array if flags.c_contiguous and flags.writeable else array.copy()
 
 
 def _biases(cell, params, H):
     """Bias of every input part, which takes the recurrent one in; recurrent bias of split gates."""
     joint = (len(cell.gates) - len(cell.split)) * H
-    bias = params["bias_ih"].copy()
-    bias[:joint] += params["bias_hh"][:joint]
-    return bias, params["bias_hh"][joint:]
-
-
-def _blocks(a, H):
-    """The columns of a (B, k·H) as a tuple of k views (B, H)."""
-    return tuple(a[:, j : j + H] for j in range(0, a.shape[1], H))
-
-
-def _chunk(cell, B, H):
-    return max(1, CHUNK // max(1, B * len(cell.gates) * H))
+    b_x = params["bias_ih"].copy()
+    b_x[:joint] += params["bias_hh"][:joint]
+    return b_x, _plain(params["bias_hh"][joint:])
 
 
 def _check_state(name, cell, state, shape, dtype):

@@ -128,5 +128,5 @@ IDS = ["state", "kept", "da", "dcarry", "dp"]
 def test_a_cell_of_your_own_that_returns_too_little_is_refused(change):
     cell = replace(peephole, **change)
     params = init(cell, 4, 5, rng)
-    with pytest.raises(ValueError, match="shorter"):
+    with pytest.raises(ValueError, match=r"shorter|must return \[4, 1, 3\] values"):
         backward(cell, params, forward(cell, params, xs)[2], dys)

@@ -114,7 +114,7 @@ def test_compiled_loops_run_where_they_are_wanted(monkeypatch):
 
         return spy
 
-    for name in ("forward", "backward"):
+    for name in ("forward_unchecked", "backward_unchecked"):
         monkeypatch.setattr(operators, name, watched(getattr(operators, name)))
     for compiled in (True, False):
         made = make(LSTM, compiled=compiled)

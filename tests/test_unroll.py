@@ -312,7 +312,7 @@ def test_memory_is_what_is_returned_and_one_chunk(monkeypatch):
     assert tape is None and peak - ys.nbytes < chunk
     tracemalloc.reset_peak()
     _, _, tape = forward(cell, params, xs, state)
-    held = sum(array.nbytes for array in (ys, ys, tape.xs, *tape.states, *tape.kept))
+    held = sum(array.nbytes for array in (ys, ys, *tape))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak - held < chunk
@@ -347,7 +347,7 @@ def watched(cell, seen):
             seen.append((loop.__name__, dtype, arguments))
             loop(cell, *arguments)
 
-        return [partial(noting, loop) for loop in (engine._forward_loop, engine._backward_loop)]
+        return [partial(noting, loop) for loop in (engine.forward_loop, engine.backward_loop)]
 
     return replace(cell, loops=loops)
 
@@ -356,14 +356,18 @@ def test_loops_of_a_cell_take_the_place_of_the_plain_ones():
     cell, seen = CELLS["peephole"], []
     params, xs, state, dys = draw(cell)
     params = {name: np.repeat(value, 2, -1)[..., ::2] for name, value in params.items()}
+    for array in (dys, params["bias_hh"]):
+        array.flags.writeable = False
     expected = backward(cell, params, forward(cell, params, xs, state)[2], dys)[1]
     for own in (watched(cell, seen), replace(cell, loops=lambda dtype: None)):
         dxs = backward(own, params, forward(own, params, xs, state)[2], dys)[1]
         np.testing.assert_array_equal(dxs, expected)
-    assert [run[:2] for run in seen] == [("_forward_loop", xs.dtype), ("_backward_loop", xs.dtype)]
+    assert [run[:2] for run in seen] == [("forward_loop", xs.dtype), ("backward_loop", xs.dtype)]
     for _, _, arguments in seen:
         groups = [group if isinstance(group, tuple) else (group,) for group in arguments]
-        assert all(array.flags.c_contiguous for group in groups for array in group)
+        arrays = [array for group in groups for array in group if not isinstance(array, int)]
+        assert len(arrays) > 7
+        assert all(array.flags.c_contiguous and array.flags.writeable for array in arrays)
 
 
 @pytest.mark.parametrize(
@@ -383,12 +387,46 @@ def test_a_chunk_has_as_many_steps_as_fit(name, B, H, chunk, steps, monkeypatch)
     backward(cell, params, forward(cell, params, xs, state)[2], dys)
     GH = len(cell.gates) * H
     for n, (_, _, arguments) in zip(steps * 2, seen, strict=True):
-        *pre_activations, weight, states, kept = arguments[:5]
-        assert pre_activations[0].shape == (n, B, GH) and weight.shape == (GH, H)
-        assert {s.shape for s in states} == {(n + 1, B, H)}
-        assert {k.shape for k in kept} <= {(n, B, H)}
-    for n, (_, _, arguments) in zip(steps, seen[len(steps) :], strict=True):
-        assert arguments[1].shape == (n, B, GH) and arguments[5].shape == (n, B, H)
+        assert arguments[0].shape == (n, B, GH)
+    forwards, backwards = seen[: len(steps)], seen[len(steps) :]
+    starts = np.cumsum([0, *steps[:-1]]).tolist()
+    assert [arguments[6] for _, _, arguments in forwards] == starts
+    assert [arguments[5] for _, _, arguments in backwards] == (7 - np.cumsum(steps)).tolist()
+    for n, (_, _, arguments) in zip(steps, backwards, strict=True):
+        assert arguments[1].shape == (n, B, GH) and arguments[6].shape == (n, B, H)
+
+
+@pytest.mark.parametrize("name", ["gru", "peephole"])
+@pytest.mark.parametrize(
+    ("B", "H", "bulk", "steps"),
+    [
+        (2, 5, 3 * 2 * 5 + 9, [3, 3, 1]),
+        (2, 5, 2 * 5 - 1, [1] * 7),  # not even one step would fit
+        (1, 1, 4, [4, 3]),
+        (0, 5, 3, [3, 3, 1]),
+    ],
+)
+def test_backwards_as_many_steps_at_once_as_fit(name, B, H, bulk, steps, monkeypatch):
+    params, xs, state, dys = draw(CELLS[name], T=7, B=B, H=H)
+    _, _, tape = forward(CELLS[name], params, xs, state)
+    grads, dxs, dstate = backward(CELLS[name], params, tape, dys)
+    monkeypatch.setattr("companion.loops.BULK", bulk)
+    for chunk in (10**6, 5 * len(CELLS[name].gates) * B * H):  # a bulk does not cross a chunk
+        monkeypatch.setattr("companion.unroll.CHUNK", chunk)
+        seen = []
+
+        def derivative(dstate, state, *rest, seen=seen):
+            seen.append(len(state[0]))
+            return CELLS[name].derivative(dstate, state, *rest)
+
+        cell = replace(CELLS[name], derivative=derivative)
+        grads_b, dxs_b, dstate_b = backward(cell, params, tape, dys)
+        np.testing.assert_allclose(dxs_b, dxs, rtol=0, atol=1e-12)
+        np.testing.assert_allclose(dstate_b, dstate, rtol=0, atol=1e-12)
+        for key in grads:
+            np.testing.assert_allclose(grads_b[key], grads[key], rtol=0, atol=1e-12)
+        if chunk == 10**6:
+            assert seen == [n for n in steps for _ in cell.states]
 
 
 def test_split_may_be_any_number_of_the_last_gates():

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Cell:
-    """One recurrent cell, without any matrix product (those are in `companion.unroll`).
+    """One recurrent cell, without any matrix product (see `companion.unroll`).
 
     name: what tables and errors call it.
     gates: the row blocks of `weight_ih` and `weight_hh`, in order.
@@ -50,3 +50,25 @@ class Cell:
 
     def __repr__(self):
         return f"<cell {self.name!r}: gates {' '.join(self.gates)}, state {' '.join(self.states)}>"
+
+    def slopes(self, state, kept, carry, p):
+        """What `derivative` returns where one state has the derivative 1 and the others 0.
+
+        A derivative is linear in dstate, so that these say all about it; and they depend on no
+        other step, so that state, kept and carry may hold many steps.
+        Returns one tuple (*da, *dcarry, *dp) for each state.
+        Raises ValueError if `derivative` returns too few or too many.
+        """
+        one, zero = state[0] ** 0, 0 * state[0] ** 0
+        wanted = [len(self.gates + self.split), len(self.carries), len(self.peepholes)]
+        found = []
+        for s in range(len(self.states)):
+            unit = tuple(one if k == s else zero for k in range(len(self.states)))
+            groups = self.derivative(unit, tuple(state), tuple(kept), carry, p)
+            if (got := [len(group) for group in groups]) != wanted:
+                raise ValueError(
+                    f"derivative of {self.name} must return {wanted} values da, dcarry and dp, "
+                    f"got {got}"
+                )
+            found.append(sum(groups, ()))
+        return found

@@ -10,9 +10,7 @@ from operator import add
 
 import torch
 
-# Backwards, what does not depend on the step after is computed for about this many numbers of a
-# state at once: few operations for small layers, and results that stay in the cache for large.
-BULK = 1 << 15
+from companion.loops import BULK
 
 
 def forward(cell, params, xs, state):
@@ -20,7 +18,7 @@ def forward(cell, params, xs, state):
 
     params: a dict of tensors under the names of `companion.init`. xs: (T, B, D), of their dtype.
     state: one (B, H) tensor for each of `cell.states`.
-    Returns ys, the last state (a tuple), states (each (T + 1, B, H)) and kept (each (T, B, H)).
+    Returns ys, the last state (a tuple), states (S, T + 1, B, H) and kept (K, T, B, H).
     """
     dtype, wide = xs.dtype, torch.promote_types(xs.dtype, torch.float32)
     H = params["weight_hh"].shape[1]
@@ -45,12 +43,17 @@ def forward(cell, params, xs, state):
         states.append(new)
         kept.append(keep)
     last = tuple(s.to(dtype, copy=True) for s in states[-1])
-    states = tuple(map(torch.stack, zip(*states, strict=True)))
-    if kept:
-        kept = tuple(map(torch.stack, zip(*kept, strict=True)))
-    else:
-        kept = tuple(torch.zeros_like(states[0][1:]) for _ in cell.kept)
+    like = states[0][0]
+    states, kept = _stacked(states, len(cell.states), like), _stacked(kept, len(cell.kept), like)
     return states[0][1:].to(dtype, copy=True), last, states, kept
+
+
+def _stacked(steps, count, like):
+    """One tensor (count, len(steps), B, H) of a tuple of values (B, H) for every step."""
+    if not steps or not count:
+        return like.new_zeros((count, len(steps), *like.shape))
+    values = [step[k] for k in range(count) for step in steps]
+    return torch.stack(values).unflatten(0, (count, len(steps)))
 
 
 def backward(cell, params, xs, tape, dys, dlast):
@@ -66,26 +69,30 @@ def backward(cell, params, xs, tape, dys, dlast):
     A, C = G + len(cell.split), len(cell.carries)
     joint = G - len(cell.split)
     p = tuple(params[name].to(wide) for name in cell.peepholes)
-    carry = tuple(states[cell.states.index(name)][:-1] for name in cell.carries)
-    new = tuple(s[1:] for s in states)
+    carried = [cell.states.index(name) for name in cell.carries]
     dstate = tuple(d.to(wide) for d in dlast)
     dys, rows = dys.to(wide).unbind(), []
     steps = max(1, BULK // max(1, B * H))
     for stop in range(T, 0, -steps):
-        part = slice(max(stop - steps, 0), stop)
-        here = tuple(tuple(v[part] for v in group) for group in (new, kept, carry))
-        slopes = [s.unbind() for s in _slopes(cell, *here, p)]
-        for t in reversed(range(part.start, stop)):
+        first = max(stop - steps, 0)
+        slopes = cell.slopes(
+            states[:, first + 1 : stop + 1],
+            kept[:, first:stop],
+            tuple(states[s, first:stop] for s in carried),
+            p,
+        )
+        slopes = [torch.stack(values, 2).unbind() for values in slopes]
+        for t in reversed(range(first, stop)):
             dstate = (dstate[0] + dys[t], *dstate[1:])
-            row = slopes[0][t - part.start] * dstate[0].unsqueeze(1)
+            row = slopes[0][t - first] * dstate[0].unsqueeze(1)
             for slope, d in zip(slopes[1:], dstate[1:], strict=True):
-                row = torch.addcmul(row, slope[t - part.start], d.unsqueeze(1))
+                row = torch.addcmul(row, slope[t - first], d.unsqueeze(1))
             rows.append(row)
             da = _recurrent(row, joint, G, A).to(dtype)
             dh = (da.flatten(1) @ weight).to(wide)
-            carried = dict(zip(cell.carries, row[:, A : A + C].unbind(1), strict=True))
-            rest = (carried.get(name, torch.zeros_like(dh)) for name in cell.states[1:])
-            dstate = (carried["h"] + dh if "h" in carried else dh, *rest)
+            own = dict(zip(cell.carries, row[:, A : A + C].unbind(1), strict=True))
+            rest = (own.get(name, torch.zeros_like(dh)) for name in cell.states[1:])
+            dstate = (own["h"] + dh if "h" in own else dh, *rest)
     rows = torch.stack(rows[::-1]) if rows else xs.new_zeros((0, B, A + C + len(p), H), dtype=wide)
     rows = rows.flatten(0, 1)
     flat_x = rows[:, :G].flatten(1).to(dtype)
@@ -100,21 +107,6 @@ def backward(cell, params, xs, tape, dys, dlast):
     grads |= dict(zip(cell.peepholes, dp, strict=True))
     dxs = (flat_x @ params["weight_ih"]).view(T, B, D)
     return dxs, tuple(d.to(dtype, copy=True) for d in dstate), grads
-
-
-def _slopes(cell, state, kept, carry, p):
-    """Derivatives of all that `cell.derivative` returns by each element of dstate.
-
-    A derivative is linear in dstate, so that these say all about it; and they depend on no other
-    step, so that they are computed for many steps at once. One (T, B, A + C + P, H) a state.
-    """
-    one, zero = torch.ones_like(state[0]), torch.zeros_like(state[0])
-    slopes = []
-    for s in range(len(state)):
-        unit = tuple(one if k == s else zero for k in range(len(state)))
-        da, dcarry, dp = cell.derivative(unit, state, kept, carry, p)
-        slopes.append(torch.stack((*da, *dcarry, *dp), 2))
-    return slopes
 
 
 def _recurrent(rows, joint, G, A):

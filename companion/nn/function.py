@@ -20,7 +20,7 @@ def unroll(key, params, xs, state, fast=True):
     compiling = torch.compiler.is_compiling()
     # torch.func hands in tensors that hide whether they need a derivative.
     transformed = not compiling and torch._C._are_functorch_transforms_active()
-    differentiable = torch.is_grad_enabled() and any(value.requires_grad for value in tensors)
+    differentiable = torch.is_grad_enabled() and any([value.requires_grad for value in tensors])
     if transformed or differentiable:
         function = Unroll if transformed or compiling else OrdinaryUnroll
         results = function.apply(key, fast, S, *tensors)
@@ -79,8 +79,7 @@ class Unroll(Function):
         xs, h = saved[:2]
         if dys is None:
             dys = h.new_zeros((len(xs), *h.shape))
-        zero = torch.zeros_like(h)
-        dlast = [zero if d is None else d for d in dlast[: ctx.S]]
+        dlast = [torch.zeros_like(h) if d is None else d for d in dlast[: ctx.S]]
         # Only a second derivative needs this one to be differentiable.
         run = UnrollBackward.apply if torch.is_grad_enabled() else _unroll_backward
         return None, None, None, *run(ctx.key, ctx.fast, ctx.S, dys, *dlast, *saved)
@@ -96,10 +95,12 @@ class OrdinaryUnroll(Unroll):
     setup_context = Function.setup_context
 
     @staticmethod
-    def forward(ctx, *inputs):
-        output = Unroll.forward(*inputs)
-        Unroll.setup_context(ctx, inputs, output)
-        return output[: 1 + ctx.S]
+    def forward(ctx, key, fast, S, xs, *tensors):
+        output = operators.unroll(key, fast, True, xs, tensors[:S], tensors[S:])
+        ctx.key, ctx.fast, ctx.S = key, fast, S
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(xs, *tensors, *output[1 + S :])
+        return tuple(output[: 1 + S])
 
 
 class UnrollBackward(Function):

@@ -12,7 +12,7 @@ import torch
 from companion.compiled import compiled
 from companion.nn import engine
 from companion.params import shapes
-from companion.unroll import Tape, backward, forward
+from companion.unroll import Tape, backward_unchecked, forward_unchecked
 
 # An operator takes strings, numbers and tensors: it knows a cell by its key.
 KNOWN = {}
@@ -39,27 +39,25 @@ def unroll(key, fast, keep_tape, xs, state, weights):
     cell = _numpy_cell(key, fast, xs)
     if cell is None:
         params = dict(zip(NAMES[key], weights, strict=True))
-        ys, last, states, kept = engine.forward(KNOWN[key], params, xs, state)
-        return [ys, *last, *(states + kept if keep_tape else ())]
+        ys, last, *tape = engine.forward(KNOWN[key], params, xs, state)
+        return [ys, *last, *(tape if keep_tape else ())]
     params = dict(zip(NAMES[key], map(_array, weights), strict=True))
-    ys, last, tape = forward(cell, params, _array(xs), tuple(map(_array, state)), keep_tape)
-    arrays = ys, *last, *(tape.states + tape.kept if keep_tape else ())
-    return [torch.from_numpy(array) for array in arrays]
+    first = tuple(map(_array, state))
+    ys, last, *tape = forward_unchecked(cell, params, _array(xs), first, keep_tape)
+    return list(map(torch.from_numpy, (ys, *last, *(tape if keep_tape else ()))))
 
 
 def unroll_backward(key, fast, dys, dlast, xs, state, weights, tape):
     """Carry the derivative of a loss back; returns it for xs, the first state and the weights."""
-    cell, S = _numpy_cell(key, fast, xs), len(state)
+    cell = _numpy_cell(key, fast, xs)
     if cell is None:
-        params, tape = dict(zip(NAMES[key], weights, strict=True)), (tape[:S], tape[S:])
+        params = dict(zip(NAMES[key], weights, strict=True))
         dxs, dstate, grads = engine.backward(KNOWN[key], params, xs, tape, dys, dlast)
         return [dxs, *dstate, *grads.values()]
     params = dict(zip(NAMES[key], map(_array, weights), strict=True))
-    # Tensors of a tape need no derivative, and its xs must have their rows together.
-    arrays = tuple(value.numpy() for value in tape)
-    tape = Tape(_array(xs.contiguous()), arrays[:S], arrays[S:])
-    grads, dxs, dstate = backward(cell, params, tape, _array(dys), tuple(map(_array, dlast)))
-    return [torch.from_numpy(array) for array in (dxs, *dstate, *grads.values())]
+    tape, last = Tape(*map(_array, (xs, *tape))), tuple(map(_array, dlast))
+    grads, dxs, dstate = backward_unchecked(cell, params, tape, _array(dys), last)
+    return list(map(torch.from_numpy, (dxs, *dstate, *grads.values())))
 
 
 def _array(tensor):
@@ -85,8 +83,10 @@ def _compiled(key):
 def _unroll_shapes(key, fast, keep_tape, xs, state, weights):
     cell, (T, B, _), H = KNOWN[key], xs.shape, weights[1].shape[1]
     wide = torch.promote_types(xs.dtype, torch.float32)
-    tape = [xs.new_empty((T + 1, B, H), dtype=wide) for _ in cell.states]
-    tape += [xs.new_empty((T, B, H), dtype=wide) for _ in cell.kept]
+    tape = [
+        xs.new_empty((len(cell.states), T + 1, B, H), dtype=wide),
+        xs.new_empty((len(cell.kept), T, B, H), dtype=wide),
+    ]
     last = [xs.new_empty((B, H)) for _ in cell.states]
     return [xs.new_empty((T, B, H)), *last, *(tape if keep_tape else ())]
 

@@ -1,6 +1,6 @@
 """Does a test fail when the code is wrong? Change it in every small way, and see.
 
-Every mutant of `companion/cells/` and `companion/unroll.py` must fail the fast tests, or stand in
+Every mutant of `companion/cells/`, `loops.py` and `unroll.py` must fail the fast tests, or stand in
 equivalent.txt with the reason why it computes the same. Exits with 1 if one does neither, or if
 the list has one that is gone or that a test kills.
 """
@@ -16,7 +16,8 @@ from .mutants import Mutant, mutants
 from .trial import BROKEN, KILLED, SURVIVED, verdicts, warm_up
 
 ROOT = Path(__file__).parents[2]
-FILES = [*sorted(ROOT.glob("companion/cells/*.py")), ROOT / "companion/unroll.py"]
+FILES = sorted(ROOT.glob("companion/cells/*.py"))
+FILES += [ROOT / f"companion/{name}.py" for name in ("loops", "unroll")]
 UNCHANGED = Mutant("", "", "", "")
 
 
