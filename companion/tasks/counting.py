@@ -31,12 +31,14 @@ def anbn_solved(outputs, batch):
 def parity(rng, B, T=500):
     """Whether the number of ones among inputs of 1 and -1 is odd (1) or even (0).
 
-    D = K = 1; the target is at the last step. Lengths: uniform in T … T + T/10.
-    Source: Bengio and Frasconi (1994), in the form of Hochreiter and Schmidhuber (1997, Section 5)
-    with T = 500, which was not checked in detail.
+    D = K = 1; the target is at the last step. Lengths: uniform in T … T + T/5.
+    Source: Schmidhuber, Hochreiter and Bengio (2001), "Evaluating benchmark problems by random
+    guessing", without the noise; lengths of 500 to 600 are theirs, the task is Bengio and
+    Frasconi's (1994). Hochreiter and Schmidhuber (1997, Section 6) name it, at 500 steps, among
+    what truncated LSTM does not learn.
     """
     check_at_least(1, B=B, T=T)
-    lengths = rng.integers(T, T + T // 10 + 1, size=B)
+    lengths = rng.integers(T, T + T // 5 + 1, size=B)
     bits = rng.integers(2, size=(lengths.max(), B)) * until_end(lengths)
     xs = np.where(until_end(lengths), 2 * bits - 1, 0).astype(np.float32)
     mask = last_step(lengths)
@@ -45,5 +47,5 @@ def parity(rng, B, T=500):
 
 
 def parity_solved(outputs, batch):
-    """Whether the output at the end is on the right side of 1/2: bool (B,). Our rule."""
-    return within(outputs, batch, 0.5)
+    """Absolute error at the end below 0.1: bool (B,)."""
+    return within(outputs, batch, 0.1)
