@@ -1,8 +1,8 @@
 """Strings of the Reber grammar: plain, embedded, and as one stream without ends.
 
 Sources: Reber (1967) for the grammar; Hochreiter and Schmidhuber (1997), Experiment 1, for the
-embedded one and its success rule; Gers, Schmidhuber and Cummins (2000) for the stream. The
-last was checked in lecture notes on the paper, not in the paper itself.
+embedded one and its success rule; Gers, Schmidhuber and Cummins (2000) for the stream. Of the
+last, the test (Table 2) was checked in the paper's own words, the rest in lecture notes on it.
 """
 
 import numpy as np
@@ -95,7 +95,7 @@ def continual_reber(rng, B, T):
     """B streams of embedded Reber strings, one after the other without a mark: T predictions.
 
     D = K = 7, `SYMBOLS`. Nothing tells the network where a string ends but the symbols.
-    Source: Gers, Schmidhuber and Cummins (2000), Experiment 1: streams of up to 10^5 symbols.
+    Source: Gers, Schmidhuber and Cummins (2000), Experiment 1: test streams of 10^5 symbols.
     """
     check_at_least(1, B=B, T=T)
     return _prediction(_walk(rng, EMBEDDED, B, T + 1))
@@ -147,6 +147,6 @@ def continual_reber_correct(outputs, batch):
     error below 0.49 at each unit; on the next symbol that would pass a network that gives T and P
     1/2 each and remembers nothing. Their stream stops at the first wrong prediction (see
     `steps_until_error`). Of 10 test streams of 10^5 symbols, a perfect solution predicts all, a
-    good one more than 1000 on average.
+    good one more than 1000 on average (their Table 2).
     """
     return _legal_most_active(EMBEDDED, outputs, batch)

@@ -56,7 +56,7 @@ def copy(rng, B, T):
 
     Units 0 to 7 are the symbols, 8 is the blank, 9 the delimiter. Input: ten symbols, T - 1
     blanks, the delimiter, ten blanks. Target: T + 10 blanks, then the ten symbols.
-    Source: Arjovsky, Shah and Bengio (2016), Section 4.1; written from memory of the paper.
+    Source: Arjovsky, Shah and Bengio (2016), Section 4.1; checked in a transcript of its text.
     """
     check_at_least(1, B=B, T=T)
     xs = np.full((T + 20, B), 8)

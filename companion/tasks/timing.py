@@ -1,8 +1,9 @@
 """Timing: measure the delays of spikes, generate spikes, generate a periodic function.
 
 Source: Gers, Schraudolph and Schmidhuber (2002). Definitions and limits were checked in lecture
-notes on the paper, not in the paper itself. There a training stream ends at the first wrong
-prediction or after 100 spikes (periods), and a network is tested on 1000.
+notes on the paper; only the continual task with F = 10 and delays (0, 1) or (0, 1, 2) in its own
+words. There a training stream ends at the first wrong prediction or after 100 spikes (periods),
+and a network is tested on 1000.
 """
 
 import numpy as np
