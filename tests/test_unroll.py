@@ -429,6 +429,28 @@ def test_backwards_as_many_steps_at_once_as_fit(name, B, H, bulk, steps, monkeyp
             assert seen == [n for n in steps for _ in cell.states]
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_slopes_are_the_derivative_along_each_state(dtype):
+    h = np.array([0, -3, np.inf], dtype)
+
+    def derivative(dstate, state, kept, carry, p):
+        dh, dc = dstate
+        return (dh * kept[0] - 3 * dc,), (dc,), ()
+
+    cell = Cell("own", ("a",), ("h", "c"), ("c",), ("k",), None, derivative)
+    k = np.array([0.5, -1, 7], dtype)
+    slopes = cell.slopes((h, h), (k,), (h,), ())
+    np.testing.assert_array_equal(slopes, [[k, 0 * k], [-3 + 0 * k, 1 + 0 * k]], strict=True)
+
+
+@pytest.mark.parametrize("name", ["rnn", "gru"])
+def test_a_derivative_that_forgets_a_factor_is_not_the_same(name):
+    def ones(dstate, *rest):
+        return CELLS[name].derivative(tuple(0 * d + 1 for d in dstate), *rest)
+
+    assert not check_cell(replace(CELLS[name], derivative=ones)).ok
+
+
 def test_split_may_be_any_number_of_the_last_gates():
     gru = CELLS["gru"]
     params, xs, state, dys = draw(gru)

@@ -59,16 +59,18 @@ class Cell:
         Returns one tuple (*da, *dcarry, *dp) for each state.
         Raises ValueError if `derivative` returns too few or too many.
         """
-        one, zero = state[0] ** 0, 0 * state[0] ** 0
+        # Twice what is wanted, then halved, which rounds nothing: a `derivative` that forgets a
+        # factor dstate would be right where it is 1.
+        two = 2 * state[0] ** 0
         wanted = [len(self.gates + self.split), len(self.carries), len(self.peepholes)]
         found = []
         for s in range(len(self.states)):
-            unit = tuple(one if k == s else zero for k in range(len(self.states)))
-            groups = self.derivative(unit, tuple(state), tuple(kept), carry, p)
+            dstate = tuple(two if k == s else 0 * two for k in range(len(self.states)))
+            groups = self.derivative(dstate, tuple(state), tuple(kept), carry, p)
             if (got := [len(group) for group in groups]) != wanted:
                 raise ValueError(
                     f"derivative of {self.name} must return {wanted} values da, dcarry and dp, "
                     f"got {got}"
                 )
-            found.append(sum(groups, ()))
+            found.append(tuple(value / 2 for value in sum(groups, ())))
         return found
