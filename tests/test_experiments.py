@@ -1,5 +1,6 @@
 import json
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -64,6 +65,21 @@ def test_learning_goes_down_the_loss_that_it_names(squash, shortcut):
     clear = np.abs(slope) > 1e-4
     assert clear.mean() > 0.5
     assert np.array_equal(np.sign(start - net.vector)[clear], np.sign(slope)[clear])
+
+
+def test_a_falling_rate_ends_at_zero(monkeypatch):
+    rates, learn = [], Network.learn
+
+    def watched(self, batch, state=None, lr=None):
+        rates.append(lr)
+        return learn(self, batch, state, lr)
+
+    monkeypatch.setattr(Network, "learn", watched)
+    train(LAG, replace(SMALL, falling=True), 0, tests=50)
+    np.testing.assert_allclose(rates, np.linspace(0.01, 0, 51)[:-1])
+    rates.clear()
+    train(LAG, SMALL, 0, tests=50)
+    assert rates == [0.01] * 50
 
 
 def test_frozen_cells_do_not_learn_and_then_do():

@@ -41,6 +41,7 @@ class Settings:
     """How it is learned: with Adam, online or in small batches.
 
     B: sequences an update. budget: number of sequences. clip: limit of the gradient's norm.
+    falling: whether the learning rate falls linearly, to 0 when the budget is spent.
     forget_bias, input_bias: added to the bias of these gates, where the cell has them.
     shortcut: whether the readout sees the input beside the hidden state. frozen: for so many
     sequences only the shortcut learns, ten times as fast, so that the cells are not abused for
@@ -57,6 +58,7 @@ class Settings:
     input_bias: float = 0.0
     shortcut: bool = False
     frozen: int = 0
+    falling: bool = False
 
 
 @cache
@@ -150,7 +152,8 @@ def train(task, settings, seed, tests=2560):
     n, since, solved = 0, 0, False
     while n + settings.B <= settings.budget and not solved:
         batch = task.make(data, settings.B)
-        outputs, _ = net.learn(batch)
+        lr = settings.lr * (1 - n / settings.budget) if settings.falling else settings.lr
+        outputs, _ = net.learn(batch, lr=lr)
         here = slice(n, n + settings.B)
         correct[here], errors[here] = task.solved(outputs, batch), mean_error(outputs, batch)
         n += settings.B
