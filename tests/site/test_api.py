@@ -12,7 +12,7 @@ import companion
 from companion.weights import GATE_ORDERS
 
 # The parts of the engine: what a reader calls of them stands in `companion.__all__`.
-INSIDE = {"compiled", "loop_source", "params", "scalar", "unroll"}
+INSIDE = {"compiled", "loop_source", "loops", "params", "scalar", "unroll"}
 MODULES = ["companion"] + [
     f"companion.{module.name}"
     for module in pkgutil.iter_modules(companion.__path__)
