@@ -55,12 +55,7 @@ def backward_loop(cell, da_x, da_h, weight, states, kept, start, dys, dstate, p,
     for stop in range(T, 0, -steps):
         first = max(stop - steps, 0)
         # What needs no derivative from the step after is computed for many steps at once.
-        slopes = cell.slopes(
-            states[:, first + 1 : stop + 1],
-            kept[:, first:stop],
-            tuple(states[s, first:stop] for s in carried),
-            p,
-        )
+        slopes = cell.slopes(states, kept, p, slice(first, stop))
         slopes = [np.stack(values, 2) for values in slopes]  # each (steps, B, A + C + P, H)
         rows = np.empty_like(slopes[0])
         for k in reversed(range(len(rows))):

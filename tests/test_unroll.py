@@ -431,16 +431,21 @@ def test_backwards_as_many_steps_at_once_as_fit(name, B, H, bulk, steps, monkeyp
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_slopes_are_the_derivative_along_each_state(dtype):
-    h = np.array([0, -3, np.inf], dtype)
+    h = np.array([7, 0, -3, np.inf, 7], dtype)
 
     def derivative(dstate, state, kept, carry, p):
         dh, dc = dstate
+        seen.append((state, kept, carry))
         return (dh * kept[0] - 3 * dc,), (dc,), ()
 
-    cell = Cell("own", ("a",), ("h", "c"), ("c",), ("k",), None, derivative)
-    k = np.array([0.5, -1, 7], dtype)
-    slopes = cell.slopes((h, h), (k,), (h,), ())
+    cell, seen = Cell("own", ("a",), ("h", "c"), ("c",), ("k",), None, derivative), []
+    kept = np.array([[9, 0.5, -1, 7]], dtype)
+    k = kept[0, 1:]
+    slopes = cell.slopes(np.stack([h, h + 1]), kept, (), slice(1, 4))
     np.testing.assert_array_equal(slopes, [[k, 0 * k], [-3 + 0 * k, 1 + 0 * k]], strict=True)
+    for state, kept, carry in seen:
+        np.testing.assert_array_equal(state, [h[2:], h[2:] + 1])
+        np.testing.assert_array_equal([*kept, *carry], [k, h[1:4] + 1])
 
 
 @pytest.mark.parametrize("name", ["rnn", "gru"])

@@ -51,22 +51,25 @@ class Cell:
     def __repr__(self):
         return f"<cell {self.name!r}: gates {' '.join(self.gates)}, state {' '.join(self.states)}>"
 
-    def slopes(self, state, kept, carry, p):
+    def slopes(self, states, kept, p, steps):
         """What `derivative` returns where one state has the derivative 1 and the others 0.
 
         A derivative is linear in dstate, so that these say all about it; and they depend on no
-        other step, so that state, kept and carry may hold many steps.
-        Returns one tuple (*da, *dcarry, *dp) for each state.
+        other step, so that they are computed for many steps at once.
+        states, kept: of a tape, (S, T + 1, B, H) and (K, T, B, H). steps: a slice of the T steps.
+        Returns one tuple (*da, *dcarry, *dp) for each state, of arrays (steps, B, H).
         Raises ValueError if `derivative` returns too few or too many.
         """
         # Twice what is wanted, then halved, which rounds nothing: a `derivative` that forgets a
         # factor dstate would be right where it is 1.
+        state, kept = tuple(states[:, 1:][:, steps]), tuple(kept[:, steps])
+        carry = tuple(states[self.states.index(name), steps] for name in self.carries)
         two = 2 * state[0] ** 0
         wanted = [len(self.gates + self.split), len(self.carries), len(self.peepholes)]
         found = []
         for s in range(len(self.states)):
             dstate = tuple(two if k == s else 0 * two for k in range(len(self.states)))
-            groups = self.derivative(dstate, tuple(state), tuple(kept), carry, p)
+            groups = self.derivative(dstate, state, kept, carry, p)
             if (got := [len(group) for group in groups]) != wanted:
                 raise ValueError(
                     f"derivative of {self.name} must return {wanted} values da, dcarry and dp, "

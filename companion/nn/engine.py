@@ -69,18 +69,12 @@ def backward(cell, params, xs, tape, dys, dlast):
     A, C = G + len(cell.split), len(cell.carries)
     joint = G - len(cell.split)
     p = tuple(params[name].to(wide) for name in cell.peepholes)
-    carried = [cell.states.index(name) for name in cell.carries]
     dstate = tuple(d.to(wide) for d in dlast)
     dys, rows = dys.to(wide).unbind(), []
     steps = max(1, BULK // max(1, B * H))
     for stop in range(T, 0, -steps):
         first = max(stop - steps, 0)
-        slopes = cell.slopes(
-            states[:, first + 1 : stop + 1],
-            kept[:, first:stop],
-            tuple(states[s, first:stop] for s in carried),
-            p,
-        )
+        slopes = cell.slopes(states, kept, p, slice(first, stop))
         slopes = [torch.stack(values, 2).unbind() for values in slopes]
         for t in reversed(range(first, stop)):
             dstate = (dstate[0] + dys[t], *dstate[1:])
