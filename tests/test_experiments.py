@@ -82,6 +82,17 @@ def test_a_falling_rate_ends_at_zero(monkeypatch):
     assert rates == [0.01] * 50
 
 
+def test_a_gradient_that_is_not_finite_is_left_out():
+    net = Network(SMALL, 5, 5, np.random.default_rng(0))
+    batch = tasks.noise_free_lag(np.random.default_rng(0), 4, 4)
+    before = net.vector.copy()
+    with np.errstate(invalid="ignore"):
+        net.learn(batch._replace(targets=np.full_like(batch.targets, np.inf)))
+    np.testing.assert_array_equal(net.vector, before)
+    net.learn(batch)
+    assert np.all(np.isfinite(net.vector)) and np.any(net.vector != before)
+
+
 def test_frozen_cells_do_not_learn_and_then_do():
     settings = Settings("lstm1997", H=3, lr=0.01, B=4, shortcut=True, frozen=8)
     net = Network(settings, 5, 5, np.random.default_rng(0))

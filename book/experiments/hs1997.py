@@ -39,6 +39,7 @@ SETTINGS = {
     "experiments": EXPERIMENTS,
     "differs": [
         "Adam with clipping and the whole gradient through time, not SGD with truncated gradients",
+        "an update whose gradient exploded beyond float32 is left out",
         "batches of 4 sequences where B = 4; the paper learns online",
         "every cell has gates of its own; the paper's blocks share them, and its gates see gates",
         "candidate and output squashed by tanh; the paper's g is 2 tanh(x/2)",

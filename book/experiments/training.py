@@ -110,6 +110,8 @@ class Network:
     def learn(self, batch, state=None, lr=None):
         """One step of Adam on the clipped gradient; returns the outputs before it, and the state.
 
+        A gradient that has exploded beyond float32 is left out.
+
         The loss is the cross-entropy of logistic outputs, or half the squared error of linear
         ones, averaged over the targets: both have the derivative output - target.
         """
@@ -129,9 +131,10 @@ class Network:
             self.memory = None
         self.seen += batch.xs.shape[1]
         gradient = {"all": np.concatenate([grads[name].ravel() for name in self.shapes])}
-        gradient, _ = clip_by_norm(gradient, self.settings.clip)
-        new, self.memory = adam({"all": self.vector}, gradient, self.memory, np.float32(lr))
-        self._set(new["all"])
+        gradient, norm = clip_by_norm(gradient, self.settings.clip)
+        if np.isfinite(norm):
+            new, self.memory = adam({"all": self.vector}, gradient, self.memory, np.float32(lr))
+            self._set(new["all"])
         return outputs, state
 
     def _seen(self, ys, xs):
