@@ -1,18 +1,24 @@
-/* A formula that is wider than its column scrolls: let the keyboard reach it. */
+/* What is wider than its column scrolls in a box of its own: let the keyboard reach it. */
 (() => {
+  const BOXES = { "div.math": "Formula", ".pst-scrollable-table-container": "Table" };
   const reach = () => {
-    for (const box of document.querySelectorAll("div.math")) {
-      if (box.scrollWidth > box.clientWidth) {
-        box.tabIndex = 0;
-        box.setAttribute("role", "group");
-        box.setAttribute("aria-label", "Formula, scrolls sideways");
-      } else {
-        box.removeAttribute("tabindex");
-        box.removeAttribute("role");
-        box.removeAttribute("aria-label");
+    for (const [selector, name] of Object.entries(BOXES)) {
+      for (const box of document.querySelectorAll(selector)) {
+        if (box.scrollWidth > box.clientWidth) {
+          box.tabIndex = 0;
+          box.setAttribute("role", "group");
+          box.setAttribute("aria-label", `${name}, scrolls sideways`);
+        } else {
+          box.removeAttribute("tabindex");
+          box.removeAttribute("role");
+          box.removeAttribute("aria-label");
+        }
       }
     }
   };
   window.addEventListener("resize", reach);
-  window.addEventListener("load", () => window.MathJax?.startup?.promise?.then(reach));
+  window.addEventListener("load", () => {
+    reach();
+    window.MathJax?.startup?.promise?.then(reach);
+  });
 })();
