@@ -10,7 +10,7 @@ from operator import add
 
 import torch
 
-from companion.loops import BULK
+from companion.loops import BULK, steps_within
 
 
 def forward(cell, params, xs, state):
@@ -71,7 +71,7 @@ def backward(cell, params, xs, tape, dys, dlast):
     p = tuple(params[name].to(wide) for name in cell.peepholes)
     dstate = tuple(d.to(wide) for d in dlast)
     dys, rows = dys.to(wide).unbind(), []
-    steps = max(1, BULK // max(1, B * H))
+    steps = steps_within(BULK, B * H)
     for stop in range(T, 0, -steps):
         first = max(stop - steps, 0)
         slopes = cell.slopes(states, kept, p, slice(first, stop))
