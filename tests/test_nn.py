@@ -104,6 +104,16 @@ def test_compiled_equals_plain_in_float32(layer):
     assert_close(*(results(run, x, state) for run in runs), 1e-4)
 
 
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+@pytest.mark.parametrize("layer", LAYERS)
+def test_the_last_state_may_be_detached_in_place(layer, options):
+    made = make(layer, **options)
+    x, state = tensors(made, (6, 5))
+    _, *last = call(made, x, state)
+    for s in last:  # as programs do between the pieces of a long sequence; a view forbids it
+        assert not s.detach_().requires_grad
+
+
 def test_compiled_loops_run_where_they_are_wanted(monkeypatch):
     seen = []
 
