@@ -81,14 +81,14 @@ verdict = && echo "passed: $(1)" || { echo "FAILED: $(1)"; exit 1; }
 notebooks: $(VENV)/.test ## run the notebooks and store their outputs (one: NB=book/...ipynb)
 	@$(BIN)/python scripts/notebooks.py $(NB)
 
-experiments: $(VENV)/.test ## run the long experiments, into book/results (one: NAME=time_lag)
+experiments: $(VENV)/.test ## run the long experiments, into companion/data/results (one: NAME=time_lag)
 	@for name in $(or $(NAME),$(EXPERIMENTS)); do $(BIN)/python -m book.experiments.$$name || exit 1; done
 
 serve: book ## build the site and serve it on this machine (PORT=8000)
 	@echo "http://127.0.0.1:$(PORT)/  (stop with Ctrl-C)"
 	@$(BIN)/python -m http.server $(PORT) --bind 127.0.0.1 --directory $(SITE)
 
-bench: $(VENV)/.bench ## time the cells against other code, into benchmarks/results
+bench: $(VENV)/.bench ## time the cells against other code, into companion/data/benchmarks
 	@$(BIN)/python -m benchmarks
 	@$(BIN)/python -m benchmarks.parts
 	@$(BIN)/python -m benchmarks.scaling

@@ -1,4 +1,4 @@
-"""Time a training step of each cell against torch.nn, and write benchmarks/results/<cell>.json.
+"""Time a training step of each cell against torch.nn, into companion/data/benchmarks.
 
     python -m benchmarks [--cells lstm gru] [--points 0 1 2 3 4 5] [--seconds 2]
 

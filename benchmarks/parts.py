@@ -1,4 +1,4 @@
-"""Where the time of a compiled training step goes, into benchmarks/results/parts.json.
+"""Where the time of a compiled training step goes, into companion/data/benchmarks/parts.json.
 
     python -m benchmarks.parts
 

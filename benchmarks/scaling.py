@@ -1,4 +1,4 @@
-"""How time and memory grow with the number of steps, into benchmarks/results/scaling.json.
+"""How time and memory grow with the number of steps, into companion/data/benchmarks/scaling.json.
 
     python -m benchmarks.scaling
 
@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from benchmarks.timing import save, time_of
 from companion import CELLS, backward, compiled, forward, init
-from companion.checkpoint import backward_checkpointed, forward_checkpointed
+from companion.engine.checkpoint import backward_checkpointed, forward_checkpointed
 
 CELL = compiled(CELLS["lstm"])
 LENGTHS = [100, 300, 1000, 3000, 10_000, 30_000, 100_000]

@@ -14,7 +14,7 @@ POINTS = [  # T, B, D, H
     (50, 64, 256, 512),
     (400, 16, 32, 64),
 ]
-RESULTS = Path(__file__).parent / "results"
+RESULTS = Path(__file__).parents[1] / "companion" / "data" / "benchmarks"
 LIBRARIES = ["numpy", "scipy", "numba", "torch", "keras", "jax"]
 
 
@@ -43,7 +43,7 @@ def time_of(step, repeats=1):
 
 
 def save(name, result):
-    """Write a result, with what it depends on, to results/<name>.json."""
+    """Write a result, with what it depends on, to companion/data/benchmarks."""
     RESULTS.mkdir(exist_ok=True)
     text = json.dumps({"machine": machine()} | result, indent=1)
     (RESULTS / f"{name}.json").write_text(text + "\n")

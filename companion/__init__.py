@@ -4,9 +4,8 @@
 """
 
 from companion.cells import CELLS, Cell
-from companion.compiled import compiled
+from companion.engine import backward, compiled, forward, history
 from companion.params import gate, init
-from companion.unroll import backward, forward, history
 
 __version__ = "0.1.0"
 __all__ = ["CELLS", "Cell", "backward", "compiled", "forward", "gate", "history", "init"]

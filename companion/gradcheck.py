@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from companion.engine.unroll import backward, forward
 from companion.params import init
-from companion.unroll import backward, forward
 
 # Complex step: no subtraction, so the step can be tiny and the result is good to rounding error.
 # Central difference: step and tolerance balance rounding (eps/h) against curvature (h²).

@@ -1,7 +1,7 @@
 """The GRU as first published, with the reset before the product (Cho et al. 2014).
 
 Its candidate multiplies weights with r ⊙ h, so that a step has two products, one after the other,
-and is not elementwise between them: it stands beside the engine of `companion.unroll`. The cell
+and is not elementwise between them: it stands beside `companion.engine`. The cell
 `CELLS["gru"]` is the later form, with the reset after the product. Parameters are the same.
 """
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from companion import CELLS, backward, forward, init
-from companion import unroll as engine
+from companion.engine import unroll as engine
 from companion.gradcheck import check_cell, check_gradients
 
 lstm = CELLS["lstm"]

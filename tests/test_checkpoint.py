@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from companion import CELLS, backward, forward, init
-from companion.checkpoint import backward_checkpointed, forward_checkpointed
+from companion.engine.checkpoint import backward_checkpointed, forward_checkpointed
 
 
 def draw(name, T, B=2, D=3, H=4):
@@ -51,7 +51,7 @@ def peak_beyond_io(run, T, sizes):
 
 
 def test_memory_is_a_fraction_of_the_tape(monkeypatch):
-    monkeypatch.setattr("companion.unroll.CHUNK", 1 << 12)
+    monkeypatch.setattr("companion.engine.unroll.CHUNK", 1 << 12)
 
     def whole(cell, params, xs, dys):
         _, _, tape = forward(cell, params, xs)

@@ -11,8 +11,8 @@ import pytest
 numba = pytest.importorskip("numba", reason="compiled cells need numba")
 
 from companion import CELLS, Cell, backward, compiled, forward, init  # noqa: E402
+from companion.engine.loop_source import LARGE, WIDE  # noqa: E402
 from companion.gradcheck import check_cell  # noqa: E402
-from companion.loop_source import LARGE, WIDE  # noqa: E402
 
 COMPILED = {name: compiled(cell) for name, cell in CELLS.items()}
 
@@ -82,7 +82,7 @@ def test_read_only_and_oddly_laid_out_arrays_work():
 
 
 def test_activations_of_single_numbers_are_accurate():
-    from companion.scalar import SCALAR
+    from companion.engine.scalar import SCALAR
 
     x = np.linspace(-100, 100, 20001)
     exact = {"sigmoid": 1 / (1 + np.exp(-x)), "tanh": np.tanh(x)}

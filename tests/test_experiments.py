@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from book.experiments import hs1997, runner, streams
-from book.experiments.training import Network, Settings, Task, count, train, units
+from book.experiments import hs1997
+from book.experiments.lab import runner, streams
+from book.experiments.lab.training import Network, Settings, Task, count, train, units
 from companion import tasks
 from companion.tasks import Batch, grammar
 

@@ -14,7 +14,8 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt  # noqa: E402
 
-from companion import plots, style  # noqa: E402
+from companion import plots  # noqa: E402
+from companion.plots import style  # noqa: E402
 
 FIGURES = Path(__file__).parents[1] / "book" / "figures"
 DRAWN_WITH = "3.11.2"  # the pinned version; another one may place letters elsewhere

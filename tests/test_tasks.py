@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from companion import tasks
-from companion.statistics import wilson_interval
+from companion.scores import wilson_interval
 from companion.tasks import grammar, order
 
 # Every task in a short form; its success rule and the error that the rule allows, where it is one.
@@ -380,15 +380,3 @@ def test_mean_error_counts_targets_only():
 def test_bad_input(call, says):
     with pytest.raises(ValueError, match=says):
         call(generator())
-
-
-def test_wilson_interval_against_its_definition():
-    # The ends p solve |successes/runs - p| = z sqrt(p (1 - p) / runs).
-    for successes, runs in ((0, 10), (3, 10), (10, 10), (55, 100)):
-        for p in wilson_interval(successes, runs):
-            distance = abs(successes / runs - p)
-            assert distance == pytest.approx(1.96 * np.sqrt(p * (1 - p) / runs), abs=1e-9)
-    # A published example: 0 of 10 gives (0, 0.278).
-    assert wilson_interval(0, 10) == pytest.approx((0, 0.2775), abs=1e-3)
-    low, high = wilson_interval(10, 10)
-    assert low == pytest.approx(0.7225, abs=1e-3) and high == 1

@@ -1,5 +1,6 @@
 """Tables of cited events, and their picture."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,70 +10,39 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt  # noqa: E402
 
-from companion.style import set_style  # noqa: E402
-from companion.timeline import Event, read_events, timeline  # noqa: E402
+from companion.data import Event, load_events  # noqa: E402
+from companion.plots import set_style, timeline  # noqa: E402
 
-BOOK = Path(__file__).resolve().parent.parent / "book"
-BIBLIOGRAPHY = """% A comment with year = {1900}
-@book{first1943neuron,
-  title = {A neuron},
-  year  = {1943}
-}
-
-@misc{undated,
-  title = {No year}
-}
-
-@article{second1986net,
-  title = {A net},
-  year  = {1986},
-  doi   = {10.1/x}
-}
-"""
-FIRST, SECOND = "1943,neuron,net,{cite:t}`first1943neuron`", "1986,net,net,{cite:t}`second1986net`"
+BIBLIOGRAPHY = Path(__file__).parents[1] / "book" / "references.bib"
+TABLES = ("fields", "history", "lstm")
 
 
-@pytest.fixture
-def read(tmp_path):
-    def run(*rows):
-        table, bibliography = tmp_path / "events.csv", tmp_path / "references.bib"
-        table.write_text("\n".join(["Year,Event,Kind,Work", *rows]), encoding="utf-8")
-        bibliography.write_text(BIBLIOGRAPHY, encoding="utf-8")
-        return read_events(table, bibliography)
-
-    return run
-
-
-def test_events_are_read_with_their_keys(read):
-    assert read(FIRST, SECOND) == [
-        Event(1943, "neuron", "net", "first1943neuron"),
-        Event(1986, "net", "net", "second1986net"),
-    ]
+def years():
+    """The year of every entry of the bibliography, by key."""
+    found = {}
+    for entry in re.split(r"^@", BIBLIOGRAPHY.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
+        key = re.match(r"\w+\{(\w+),", entry)
+        year = re.search(r"^\s*year\s*=\s*\{(\d{4})\}", entry, re.MULTILINE)
+        found[key[1]] = int(year[1]) if year else None
+    return found
 
 
-@pytest.mark.parametrize(
-    "row, message",
-    [
-        (FIRST.replace("1943,", "1944,"), "1943, got 1944"),
-        ("1990,x,net,{cite:t}`nobody1990none`", "None, got 1990"),
-        # The year of the next entry must not be taken for its own.
-        ("1986,x,net,{cite:t}`undated`", "None, got 1986"),
-        ("1943,x,net,{cite:t}`first1943neuron` and more", "one citation"),
-    ],
-)
-def test_a_row_that_does_not_fit_the_bibliography_is_refused(read, row, message):
-    with pytest.raises(ValueError, match=message):
-        read(row)
+@pytest.mark.parametrize("name", TABLES)
+def test_events_have_the_years_of_the_bibliography_and_their_order(name):
+    events = load_events(name)
+    known = years()
+    assert [known.get(event.key) for event in events] == [event.year for event in events]
+    assert events == sorted(events, key=lambda event: event.year)
 
 
-def test_events_must_be_in_the_order_of_time(read):
-    with pytest.raises(ValueError, match="first1943neuron too late"):
-        read(SECOND, FIRST)
+def test_an_unknown_table_is_refused_by_name():
+    with pytest.raises(ValueError, match="'fields', 'history', 'lstm'.*got 'bistory'"):
+        load_events("bistory")
 
 
-@pytest.mark.parametrize("table", sorted(BOOK.glob("background/*.csv")), ids=lambda path: path.name)
-def test_tables_of_the_book_are_read_and_drawn_whole(table):
-    events = read_events(table, BOOK / "references.bib")
+@pytest.mark.parametrize("name", TABLES)
+def test_tables_of_the_book_are_read_and_drawn_whole(name):
+    events = load_events(name)
     set_style()
     fig, ax = plt.subplots(figsize=(6.4, 0.29 * len(events) + 0.6))
     timeline(ax, events)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from companion import CELLS, Cell, backward, forward, gate, history, init
-from companion import unroll as engine
+from companion.engine import unroll as engine
 from companion.gradcheck import Problem, check_cell
 from companion.params import shapes
 
@@ -105,7 +105,7 @@ def test_chunked_is_whole(cell, dtype, monkeypatch):
     assert_same(forward(cell, params, xs, state, keep_tape=False)[:2], (ys, last))
 
     # The engine's own chunks, of 2 steps here, change nothing either.
-    monkeypatch.setattr("companion.unroll.CHUNK", 2 * 3 * len(cell.gates) * 5)
+    monkeypatch.setattr("companion.engine.unroll.CHUNK", 2 * 3 * len(cell.gates) * 5)
     ys_c, last_c, tape_c = forward(cell, params, xs, state)
     grads_c, dxs_c, _ = backward(cell, params, tape_c, dys)
     np.testing.assert_allclose(ys_c, ys, **near)
@@ -301,7 +301,7 @@ def test_equal_to_torch(ours, theirs, dtype, tolerance):
 
 
 def test_memory_is_what_is_returned_and_one_chunk(monkeypatch):
-    monkeypatch.setattr("companion.unroll.CHUNK", 1 << 15)
+    monkeypatch.setattr("companion.engine.unroll.CHUNK", 1 << 15)
     cell = CELLS["lstm"]
     params, xs, state, _ = draw(cell, T=1500, B=8, D=2, H=8, dtype=np.float32)
     # Beyond what is returned: a chunk of 2^15 pre-activations of 4 bytes, and what it takes.
@@ -380,7 +380,7 @@ def test_loops_of_a_cell_take_the_place_of_the_plain_ones():
     ],
 )
 def test_a_chunk_has_as_many_steps_as_fit(name, B, H, chunk, steps, monkeypatch):
-    monkeypatch.setattr("companion.unroll.CHUNK", chunk)
+    monkeypatch.setattr("companion.engine.unroll.CHUNK", chunk)
     seen, D = [], 4
     cell = watched(CELLS[name], seen)
     params, xs, state, dys = draw(cell, T=7, B=B, H=H, D=D)
@@ -410,9 +410,9 @@ def test_backwards_as_many_steps_at_once_as_fit(name, B, H, bulk, steps, monkeyp
     params, xs, state, dys = draw(CELLS[name], T=7, B=B, H=H)
     _, _, tape = forward(CELLS[name], params, xs, state)
     grads, dxs, dstate = backward(CELLS[name], params, tape, dys)
-    monkeypatch.setattr("companion.loops.BULK", bulk)
+    monkeypatch.setattr("companion.engine.loops.BULK", bulk)
     for chunk in (10**6, 5 * len(CELLS[name].gates) * B * H):  # a bulk does not cross a chunk
-        monkeypatch.setattr("companion.unroll.CHUNK", chunk)
+        monkeypatch.setattr("companion.engine.unroll.CHUNK", chunk)
         seen = []
 
         def derivative(dstate, state, *rest, seen=seen):

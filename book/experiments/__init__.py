@@ -1,4 +1,4 @@
-"""The long experiments of the book: each script writes one file of `book/results`.
+"""The long experiments of the book: each script writes one file of `companion/data/results`.
 
     python -m book.experiments.<name> [--seeds 0 1 2]
 

@@ -4,8 +4,8 @@ from functools import partial
 
 import numpy as np
 
-from book.experiments.runner import run
-from book.experiments.training import Settings, Task, train, units
+from book.experiments.lab.runner import run
+from book.experiments.lab.training import Settings, Task, train, units
 from companion import tasks
 
 SETTINGS = {

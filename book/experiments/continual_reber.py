@@ -1,8 +1,8 @@
 """The LSTM of 1997 against the one with a forget gate, on a stream that is never reset."""
 
-from book.experiments.runner import run
-from book.experiments.streams import train_on_stream
-from book.experiments.training import Settings
+from book.experiments.lab.runner import run
+from book.experiments.lab.streams import train_on_stream
+from book.experiments.lab.training import Settings
 
 SETTINGS = {
     "seeds": 20,

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from book.experiments.runner import run
+from book.experiments.lab.runner import run
 from companion import CELLS, backward, forward, gate, history, init
 
 SETTINGS = {

@@ -5,8 +5,8 @@ from functools import partial
 
 import numpy as np
 
-from book.experiments.runner import run
-from book.experiments.training import Settings, Task, examine, train
+from book.experiments.lab.runner import run
+from book.experiments.lab.training import Settings, Task, examine, train
 from companion import tasks
 from companion.tasks import Batch
 

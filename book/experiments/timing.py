@@ -2,8 +2,8 @@
 
 from functools import partial
 
-from book.experiments.runner import run
-from book.experiments.training import Settings, Task, train
+from book.experiments.lab.runner import run
+from book.experiments.lab.training import Settings, Task, train
 from companion import tasks
 
 SETTINGS = {

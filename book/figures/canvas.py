@@ -10,7 +10,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.path import Path
 from matplotlib.textpath import TextPath
 
-from companion.style import GREY, INK
+from companion.plots.style import GREY, INK
 
 __all__ = ["GREY", "INK", "MUTED", "MUTED_TEXT", "Canvas", "tint"]
 

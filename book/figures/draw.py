@@ -5,7 +5,7 @@ from pathlib import Path
 from canvas import GREY, INK, MUTED, MUTED_TEXT, Canvas, tint
 from variants import variants
 
-from companion.style import COLORS
+from companion.plots.style import COLORS
 
 PARTS = {  # what each highlighted picture shows in color
     "input-gate": {"i", "ig"},

@@ -2,7 +2,7 @@
 
 from canvas import GREY, INK, Canvas, tint
 
-from companion.style import COLORS
+from companion.plots.style import COLORS
 
 CELL, HIDDEN = COLORS["c"], COLORS["h"]
 WIDTH, HEIGHT = 350, 312  # of one panel

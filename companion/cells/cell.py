@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Cell:
-    """One recurrent cell, without any matrix product (see `companion.unroll`).
+    """One recurrent cell, without any matrix product (see `companion.engine.unroll`).
 
     name: what tables and errors call it.
     gates: the row blocks of `weight_ih` and `weight_hh`, in order.
@@ -16,7 +16,7 @@ class Cell:
     peepholes: names of the cell's elementwise weights, each of shape (H,).
     split: the last gates of `gates`, if `step` wants their input part and their recurrent part
         apart instead of their sum.
-    loops: set by `companion.compiled`: from a dtype to fused loops over time, or None.
+    loops: set by `companion.engine.compiled`: from a dtype to fused loops over time, or None.
 
     Every value below is an array of shape (B, H), every group a tuple in the order above:
 

@@ -1,6 +1,6 @@
 """Runs any cell over a sequence, and back through time, in torch operations.
 
-The same structure as `companion.unroll`, and the same `step` and `derivative` of the cell. It runs
+The same structure as `companion.engine`, and the same `step` and `derivative` of the cell. It runs
 on every device and in every precision, and each result can be differentiated again, since nothing
 is written in place. In float16 and bfloat16 only products are in that precision: states and
 elementwise maths are in float32, so that what a cell adds up over many steps is not rounded away.
@@ -10,7 +10,7 @@ from operator import add
 
 import torch
 
-from companion.loops import BULK, steps_within
+from companion.engine.loops import BULK, steps_within
 
 
 def forward(cell, params, xs, state):

@@ -9,10 +9,10 @@ from functools import cache
 
 import torch
 
-from companion.compiled import compiled
+from companion.engine.compiled import compiled
+from companion.engine.unroll import Tape, backward_unchecked, forward_unchecked
 from companion.nn import engine
 from companion.params import shapes
-from companion.unroll import Tape, backward_unchecked, forward_unchecked
 
 # An operator takes strings, numbers and tensors: it knows a cell by its key.
 KNOWN = {}

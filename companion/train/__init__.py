@@ -7,7 +7,7 @@ Needs PyTorch and tqdm: `pip install companion[torch]`. The smallest use is
 and everything else is an entry of `Options`.
 """
 
-from companion.train.loop import fit
+from companion.train.fit import fit
 from companion.train.options import History, Options
 
 __all__ = ["History", "Options", "fit"]

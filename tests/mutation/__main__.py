@@ -1,8 +1,8 @@
 """Does a test fail when the code is wrong? Change it in every small way, and see.
 
-Every mutant of `companion/cells/`, `loops.py` and `unroll.py` must fail the fast tests, or stand in
-equivalent.txt with the reason why it computes the same. Exits with 1 if one does neither, or if
-the list has one that is gone or that a test kills.
+Every mutant of `companion/cells/`, `engine/loops.py` and `engine/unroll.py` must fail the fast
+tests, or stand in equivalent.txt with the reason why it computes the same. Exits with 1 if one
+does neither, or if the list has one that is gone or that a test kills.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from .trial import BROKEN, KILLED, SURVIVED, verdicts, warm_up
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted(ROOT.glob("companion/cells/*.py"))
-FILES += [ROOT / f"companion/{name}.py" for name in ("loops", "unroll")]
+FILES += [ROOT / f"companion/engine/{name}.py" for name in ("loops", "unroll")]
 UNCHANGED = Mutant("", "", "", "")
 
 

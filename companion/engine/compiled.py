@@ -19,7 +19,7 @@ from types import CellType, CodeType, FunctionType
 
 import numpy as np
 
-from companion.loop_source import loop_source
+from companion.engine.loop_source import loop_source
 
 # Rounding may be rearranged, but nan and inf keep their meaning.
 FAST = {"contract", "reassoc", "arcp", "nsz"}
@@ -92,7 +92,7 @@ def _scalar(function, number):
     from numba import njit
 
     from companion import activations
-    from companion.scalar import SCALAR
+    from companion.engine.scalar import SCALAR
 
     if function in (activations.sigmoid, activations.tanh):
         return SCALAR[number][function.__name__]

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from companion.engine.unroll import backward, forward
 from companion.params import check_array
-from companion.unroll import backward, forward
 
 
 class Checkpoints(NamedTuple):

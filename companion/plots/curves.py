@@ -1,22 +1,10 @@
-"""Plots of the book, each f(ax, arrays) -> ax; they take their colors from `companion.style`."""
+"""Traces, heat maps and curves, each f(ax, arrays) -> ax."""
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 
-from companion.style import COLORS, GREY, INK, LABELS, LIGHT, LINES, set_style
-
-__all__ = [
-    "COLORS",
-    "LABELS",
-    "LINES",
-    "activation",
-    "heatmap",
-    "learning_curve",
-    "norms",
-    "set_style",
-    "traces",
-]
+from companion.plots.style import COLORS, GREY, INK, LABELS, LIGHT, LINES
 
 # For curves that are no quantity of the cell, such as one optimizer against another.
 _PLAIN = [(INK, "-"), (COLORS["o"], "--"), (COLORS["f"], "-."), (COLORS["c"], ":")]

@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 
-from book.experiments.training import Network
+from book.experiments.lab.training import Network
 from companion.tasks import Batch, continual_reber, continual_reber_correct, steps_until_error
 
 

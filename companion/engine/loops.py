@@ -1,6 +1,6 @@
 """The recurrence of any cell, forwards and backwards, in plain NumPy: one product a step.
 
-`companion.compiled` makes loops that take the same arguments.
+`companion.engine.compiled` makes loops that take the same arguments.
 """
 
 import numpy as np
@@ -14,7 +14,7 @@ def forward_loop(cell, a_x, b_x, b_h, weight, states, kept, start, p):
     """The recurrence over T steps from `start` on: fills states after it, and kept.
 
     a_x: input part of the pre-activations (T, B, G·H), without biases; they are added to it.
-    b_x, b_h: as in `companion.unroll`. weight: weight_hh (G·H, H). states, kept: as in `Tape`.
+    b_x, b_h: as in `unroll`. weight: weight_hh (G·H, H). states, kept: as in `Tape`.
     p: the peepholes.
     """
     T, B, rows = a_x.shape

@@ -1,4 +1,4 @@
-"""Python text of the loops over time that `companion.compiled` compiles around a cell."""
+"""Python text of the loops over time that `companion.engine.compiled` compiles around a cell."""
 
 # Units worked on at a time.
 W = 64

@@ -10,12 +10,12 @@ from tqdm import tqdm
 
 from benchmarks.timing import machine
 
-ROOT = Path(__file__).parents[2]
-RESULTS = ROOT / "book" / "results"
+ROOT = Path(__file__).parents[3]
+RESULTS = ROOT / "companion" / "data" / "results"
 
 
 def run(name, about, settings, jobs, outcome):
-    """Run every job that book/results/<name>.json does not have yet.
+    """Run every job that companion/data/results/<name>.json does not have yet.
 
     about: the command's help. settings: what all runs share, stored in the file; a file with
     other settings is not added to. jobs(seeds) gives dicts that tell the runs apart,

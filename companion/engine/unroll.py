@@ -1,7 +1,7 @@
 """Runs any cell over a sequence, and back through time.
 
 One product makes all input projections of a chunk of steps, and one a chunk each weight gradient;
-the recurrence, one product a step, is in `companion.loops`, or compiled. A cell itself is
+the recurrence, one product a step, is in `companion.engine.loops`, or compiled. A cell itself is
 elementwise (see `companion.cells.Cell`).
 """
 
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from companion.loops import backward_loop, forward_loop, steps_within
+from companion.engine.loops import backward_loop, forward_loop, steps_within
 from companion.params import WEIGHTS, check_array, check_params
 
 # Steps are taken in chunks of about this many pre-activations: memory beyond the tape stays

@@ -1,0 +1,1 @@
+"""What the long experiments share."""

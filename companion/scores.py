@@ -1,0 +1,40 @@
+"""How sure a success rate is, and whether two methods differ, over a few runs."""
+
+from math import comb
+
+import numpy as np
+
+
+def wilson_interval(successes, runs, z=1.96):
+    """Interval of a success rate, counted as `successes` of `runs`: (low, high).
+
+    z: half-width in standard deviations; 1.96 is 95 %. Unlike rate ± z·sd it stays within 0 … 1
+    and is not of width 0 when all runs, or none, succeed. Source: Wilson (1927).
+    Raises ValueError unless 0 <= successes <= runs and runs is at least 1.
+    """
+    if not (runs >= 1 and 0 <= successes <= runs):
+        raise ValueError(f"successes must be in 0 … {runs} and runs at least 1, got {successes}")
+    rate = successes / runs
+    center = (rate + z * z / (2 * runs)) / (1 + z * z / runs)
+    half = z * np.sqrt(rate * (1 - rate) / runs + (z / (2 * runs)) ** 2) / (1 + z * z / runs)
+    return max(0.0, float(center - half)), min(1.0, float(center + half))
+
+
+def mcnemar(first, second):
+    """Probability of a difference at least this large by chance, for two methods on the same seeds.
+
+    first, second: whether each method succeeded, seed by seed in one order. Only seeds on which
+    one succeeded and the other failed say anything: with b of one kind and c of the other, the
+    exact two-sided test asks how often b + c throws of a coin differ as much.
+    Returns p in (0, 1]; 1 where no seed separates them. Source: McNemar (1947), exact form.
+    Raises ValueError for lists of different length, or none.
+    """
+    first, second = np.asarray(first, bool), np.asarray(second, bool)
+    if first.shape != second.shape or first.ndim != 1 or not first.size:
+        raise ValueError(
+            "first and second must be lists of one outcome a seed, of one length, "
+            f"got shapes {first.shape} and {second.shape}"
+        )
+    b, c = int(np.sum(first & ~second)), int(np.sum(second & ~first))
+    tail = sum(comb(b + c, k) for k in range(max(b, c), b + c + 1))
+    return min(1.0, 2 * tail / 2 ** (b + c))
