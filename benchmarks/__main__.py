@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from benchmarks.clock import POINTS, save, time_of
 from benchmarks.rivals import MISSING, OPTIONAL, Problem, training_steps
-from benchmarks.timing import POINTS, save, time_of
 from companion import CELLS
 
 MAIN = ["lstm", "peephole", "coupled", "gru", "rnn"]

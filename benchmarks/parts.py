@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 from tqdm import tqdm
 
-from benchmarks.timing import POINTS, save, time_of
+from benchmarks.clock import POINTS, save, time_of
 from companion import CELLS, backward, compiled, forward, init
 
 ROUNDS = 15

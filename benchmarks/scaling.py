@@ -11,7 +11,7 @@ import tracemalloc
 import numpy as np
 from tqdm import tqdm
 
-from benchmarks.timing import save, time_of
+from benchmarks.clock import save, time_of
 from companion import CELLS, backward, compiled, forward, init
 from companion.engine.checkpoint import backward_checkpointed, forward_checkpointed
 

@@ -1,13 +1,16 @@
 """Is a derivative right? Compare it with one that needs no derivation.
 
-`check_cell` checks a cell, yours included; `check_gradients` any loss with any gradients.
+`check_cell` checks a cell, yours included, over a sequence; `check_step` says which line of its
+`derivative` is wrong; `check_gradients` takes any loss with any gradients.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from companion.engine.unroll import backward, forward
+from companion.cells import find_cell
+from companion.cells.cell import check_returns
+from companion.engine import backward, forward
 from companion.params import init
 
 # Complex step: no subtraction, so the step can be tiny and the result is good to rounding error.
@@ -119,17 +122,52 @@ def _relative_error(actual, expected):
 def check_cell(cell, method="complex", T=6, rng=None):
     """Check every derivative of a cell, unrolled: parameters, inputs and first state.
 
-    cell: an entry of `CELLS`, or a `Cell` of your own step and derivative.
+    cell: an entry of `CELLS` or its name, or a `Cell` of your own step and derivative.
     T: number of steps. With fewer than 3, or from a first state of zero, some bugs go unseen; so
     the first state here is random, and the loss weighs every output and the last state.
     rng: a `numpy.random.Generator`; None means seed 0.
     Returns a `Report`.
     """
+    cell = find_cell(cell)
     rng = np.random.default_rng(0) if rng is None else rng
     problem = Problem.draw(cell, T, rng)
     return check_gradients(
         problem.loss, problem.arrays, problem.gradients(), method, f"{cell.name}, T = {T}"
     )
+
+
+def check_step(cell, method="complex", rng=None):
+    """Check the derivative of a single step, value by value: which line of it is wrong?
+
+    Over a sequence one wrong line spoils the gradient of everything before it; here each row
+    stands for one value that `derivative` returns: `a_i` and so on for the pre-activations
+    (`a_hn` for the recurrent part of a gate that is split), `c_prev` for a carry, and peepholes.
+    cell: as in `check_cell`. rng: a `numpy.random.Generator`; None means seed 0.
+    Returns a `Report`. Raises ValueError if `step` or `derivative` returns too few or too many.
+    """
+    cell = find_cell(cell)
+    check_returns(cell, derivative=True)
+    rng = np.random.default_rng(0) if rng is None else rng
+    B, H = 3, 5
+    previous = tuple(f"{name}_prev" for name in cell.carries)
+    groups = [cell.pre_activations, previous, cell.peepholes]
+    arrays = {name: rng.normal(size=(B, H)) for name in (*groups[0], *groups[1])}
+    arrays |= {name: rng.normal(size=H) for name in cell.peepholes}
+    dstate = tuple(rng.normal(size=(B, H)) for _ in cell.states)
+
+    def step(values):
+        return cell.step(*(tuple(values[name] for name in group) for group in groups))
+
+    def loss(values):
+        return sum(np.sum(d * s) for d, s in zip(dstate, step(values)[0], strict=True))
+
+    state, kept = step(arrays)
+    _, carry, p = (tuple(arrays[name] for name in group) for group in groups)
+    found = zip(
+        sum(groups, ()), sum(cell.derivative(dstate, state, kept, carry, p), ()), strict=True
+    )
+    grads = {name: d.sum(0) if name in cell.peepholes else d for name, d in found}
+    return check_gradients(loss, arrays, grads, method, f"{cell.name}, one step")
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,13 @@
 
 import numpy as np
 
-WEIGHTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+from companion.cells import find_cell
+from companion.cells.cell import WEIGHTS
 
 
 def shapes(cell, D, H):
     """Shape of every parameter of `cell` for D inputs and H units: a dict name -> tuple."""
+    cell = find_cell(cell)
     rows = len(cell.gates) * H
     found = dict(zip(WEIGHTS, ((rows, D), (rows, H), (rows,), (rows,)), strict=True))
     return found | {name: (H,) for name in cell.peepholes}
@@ -39,6 +41,7 @@ def gate(cell, array, name):
     Returns a view of shape (H, ...): writing to it writes to the parameter.
     Raises ValueError for a gate that the cell has not, or an array that does not divide by G.
     """
+    cell = find_cell(cell)
     if name not in cell.gates:
         raise ValueError(f"gate must be one of {cell.gates} for {cell.name}, got {name!r}")
     G = len(cell.gates)
@@ -79,7 +82,7 @@ def check_params(cell, params, D, dtype):
     Keys that the cell does not use are left alone, so that one dict can hold a whole model.
     Returns the number of units H.
     """
-    for name in WEIGHTS + cell.peepholes:
+    for name in cell.parameters:
         if name not in params:
             raise ValueError(f"params must have {name!r} for {cell.name}, got {sorted(params)}")
     check_array("params['weight_hh']", params["weight_hh"], ("G·H", "H"), dtype)

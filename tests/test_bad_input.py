@@ -74,6 +74,11 @@ def tape_of(name):
         (lambda: gate(lstm, np.zeros(7), "f"), "array must have G·H rows"),
         (lambda: Cell("x", ("a",), ("c",), (), (), None, None), "states must start with 'h'"),
         (lambda: Cell("x", ("a",), (), (), (), None, None), "states must start with 'h'"),
+        (lambda: Cell("x", ["a"], ("h",), (), (), None, None), "gates must be a tuple of names"),
+        (
+            lambda: Cell("x", ("a",), ("h",), (), (), None, None, forgets=("f", 1)),
+            r"forgets must name one of \('a',\), got 'f'",
+        ),
         (lambda: Cell("x", ("a",), ("h",), ("c",), (), None, None), "carries must be among"),
         (
             lambda: Cell("x", ("a", "b"), ("h",), (), (), None, None, split=("a",)),
@@ -120,13 +125,39 @@ def short(method, k):
     return {method: shorter}
 
 
-SHORT = [short("step", 0), short("step", 1), *(short("derivative", k) for k in range(3))]
-IDS = ["state", "kept", "da", "dcarry", "dp"]
+SHORT = {
+    "state": (short("step", 0), r"step of peephole must return the tuples state of 2, kept of 5"),
+    "kept": (short("step", 1), r"step of .* got tuples of \[2, 4\]"),
+    "da": (short("derivative", 0), "derivative of peephole must .* da of 4, dcarry of 1, dp of 3"),
+    "dcarry": (short("derivative", 1), r"derivative of .* got tuples of \[4, 0, 3\]"),
+    "dp": (short("derivative", 2), r"derivative of .* got tuples of \[4, 1, 2\]"),
+    "none": ({"derivative": None}, "peephole must have a derivative to go backward, got None"),
+    "bare": ({"step": lambda a, carry, p: a[0]}, r"step of peephole must .* got tuples of \[1\]"),
+}
 
 
-@pytest.mark.parametrize("change", SHORT, ids=IDS)
-def test_a_cell_of_your_own_that_returns_too_little_is_refused(change):
+@pytest.mark.parametrize(("change", "says"), SHORT.values(), ids=SHORT)
+def test_a_cell_of_your_own_that_returns_too_little_is_refused(change, says):
     cell = replace(peephole, **change)
     params = init(cell, 4, 5, rng)
-    with pytest.raises(ValueError, match=r"shorter|must return \[4, 1, 3\] values"):
+    with pytest.raises(ValueError, match=says):
         backward(cell, params, forward(cell, params, xs)[2], dys)
+
+
+def test_a_cell_without_derivative_runs_forward():
+    cell = replace(peephole, derivative=None)
+    params = init(cell, 4, 5, rng)
+    expected = forward(peephole, params, xs)[0]
+    np.testing.assert_array_equal(forward(cell, params, xs)[0], expected)
+
+
+def test_a_cell_may_be_given_by_its_name():
+    ys, last, own = forward("lstm", params, xs)
+    np.testing.assert_array_equal(ys, forward(lstm, params, xs)[0])
+    grads, dxs, _ = backward("lstm", params, own, dys)
+    assert history("lstm", own)["f"].shape == (6, 3, 5)
+    np.testing.assert_array_equal(gate("lstm", params["bias_ih"], "f"), params["bias_ih"][5:10])
+    assert init("gru", 4, 5, rng)["weight_ih"].shape == (15, 4)
+    for call in (lambda: forward("lsmt", params, xs), lambda: init(None, 4, 5, rng)):
+        with pytest.raises(ValueError, match="cell must be a Cell or one of rnn, lstm, peephole"):
+            call()

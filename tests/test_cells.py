@@ -108,7 +108,7 @@ def test_what_has_no_activation_is_what_it_would_have_been_given():
     cell = CELLS["no_output_activation"]
     seen = history(cell, forward(cell, params, xs)[2])
     np.testing.assert_allclose(seen["g"][0], np.tanh(a), atol=1e-13)
-    np.testing.assert_array_equal(seen["tanh_c"], seen["c"])
+    np.testing.assert_array_equal(seen["identity_c"], seen["c"])
 
 
 @pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)
@@ -138,6 +138,23 @@ def test_parameter_counts(name, gates, peepholes):
     params = init(CELLS[name], D, H, np.random.default_rng(0))
     count = sum(value.size for value in params.values())
     assert count == gates * (D * H + H * H + 2 * H) + peepholes * H
+
+
+def test_held_open_gates_stay_open_where_a_neighbour_is_not_finite():
+    params, xs = draw("lstm1997")
+    xs[0, 0, 0] = np.inf
+    ys = forward(CELLS["lstm1997"], params, xs)[0][0]
+    expected = draw("lstm")[0]
+    for key in expected:
+        for letter in "igo":
+            gate(CELLS["lstm"], expected[key], letter)[...] = gate(
+                CELLS["lstm1997"], params[key], letter
+            )
+    gate(CELLS["lstm"], expected["weight_ih"], "f")[...] = 0
+    np.testing.assert_array_equal(
+        np.isfinite(ys), np.isfinite(forward(CELLS["lstm"], expected, xs)[0][0])
+    )
+    assert np.isfinite(ys).all()
 
 
 def test_all_cells_have_a_count():

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import pytest
 numba = pytest.importorskip("numba", reason="compiled cells need numba")
 
 from companion import CELLS, Cell, backward, compiled, forward, init  # noqa: E402
+from companion.engine import fingerprint  # noqa: E402
 from companion.engine.loop_source import LARGE, WIDE  # noqa: E402
 from companion.gradcheck import check_cell  # noqa: E402
 
@@ -87,9 +89,11 @@ def test_activations_of_single_numbers_are_accurate():
     x = np.linspace(-100, 100, 20001)
     exact = {"sigmoid": 1 / (1 + np.exp(-x)), "tanh": np.tanh(x)}
     for number, tolerance in ((np.float32, 5e-7), (np.float64, 1e-14)):
-        for name, function in SCALAR[number].items():
-            values = np.array([function(number(v)) for v in x])
-            assert np.abs(values - exact[name]).max() < tolerance, (name, number)
+        for name, wanted in exact.items():
+            values = np.array([SCALAR[number][name](number(v)) for v in x])
+            assert np.abs(values - wanted).max() < tolerance, (name, number)
+        constant = SCALAR[number]["constant"](number(np.inf), 3)
+        assert constant == 3 and isinstance(constant, float)
 
 
 def test_a_readers_own_cell_compiles():
@@ -149,3 +153,111 @@ def test_a_changed_cell_is_compiled_anew():
     changed = compiled(replace(CELLS["rnn"], step=lambda a, carry, p: ((0.5 * a[0],), ())))
     xs = np.ones((1, 1, 2))
     assert not np.allclose(forward(changed, params, xs)[0], forward(COMPILED["rnn"], params, xs)[0])
+
+
+def reading(x):
+    """A cell whose step and derivative read the global x, and the scope that holds it."""
+    scope = {"x": x}
+    exec(
+        "def step(a, carry, p):\n    return (x * a[0],), ()\n"
+        "def derivative(dstate, state, kept, carry, p):\n    return (x * dstate[0],), (), ()\n",
+        scope,
+    )
+    return Cell("own", ("h",), ("h",), (), (), scope["step"], scope["derivative"]), scope
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (0.5, 0.9),
+        (np.float32(0.5), np.float32(0.9)),
+        (np.float32(0.5), np.float64(0.5)),
+        (np.array([0.5]), np.array([0.9])),
+        (np.arange(9.0).reshape(3, 3), np.arange(9.0)),
+    ],
+)
+def test_a_changed_global_changes_the_fingerprint_whatever_its_kind(first, second):
+    cell, scope = reading(first)
+    before = fingerprint.fingerprint(cell)
+    assert before == fingerprint.fingerprint(cell)
+    scope["x"] = second
+    assert fingerprint.fingerprint(cell) != before
+
+
+@pytest.mark.parametrize(("first", "second"), [((1, 2.0), (1, 2.5)), ((1, (2, 3)), (1, (2, 4)))])
+def test_a_changed_tuple_function_default_or_module_attribute_changes_it_too(first, second):
+    def cell(value, kind):
+        def helper(y, factor=value[0] if kind == "default" else 1):
+            return y * factor
+
+        settings = ModuleType("settings")
+        settings.value = value
+        read = {
+            "closure": lambda a, carry, p: ((value[1] * a[0],), ()),
+            "default": lambda a, carry, p: ((helper(a[0]),), ()),
+            "helper": lambda a, carry, p: ((helper(a[0]) + len(value),), ()),
+            "module": eval("lambda a, carry, p: ((m.value[1] * a[0],), ())", {"m": settings}),
+        }
+        return replace(CELLS["rnn"], step=read[kind])
+
+    for kind in ("closure", "module", "helper"):
+        one, other = (fingerprint.fingerprint(cell(v, kind)) for v in (first, second))
+        assert one != other, kind
+    one, other = (fingerprint.fingerprint(cell((v, 0), "default")) for v in (1.0, 2.0))
+    assert one != other
+
+
+def test_a_changed_global_leaves_no_old_kernel_running(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    cell, scope = reading(np.float32(0.5))
+    params, xs = init(cell, 2, 3, np.random.default_rng(0)), np.ones((1, 1, 2))
+    before = compiled(cell)
+    assert compiled(cell) is before
+    half = forward(before, params, xs)[0]
+    scope["x"] = np.float32(0.9)
+    np.testing.assert_allclose(forward(compiled(cell), params, xs)[0], 1.8 * half, rtol=1e-6)
+    later = compiled(replace(cell, name="not run yet"))
+    scope["x"] = np.float32(0.7)
+    with pytest.raises(ValueError, match="has changed since"):
+        forward(later, params, xs)
+
+
+def test_what_cannot_be_told_apart_is_refused():
+    secret = [0.5]
+    cell = Cell("own", ("h",), ("h",), (), (), lambda a, carry, p: ((secret[0] * a[0],), ()), None)
+    cell = replace(cell, derivative=lambda d, state, kept, carry, p: ((secret[0] * d[0],), (), ()))
+    with pytest.raises(ValueError, match="got secret, a list"):
+        compiled(cell)
+
+
+def test_slices_and_whole_numbers_are_what_they_are():
+    """A reader's own cell may index and slice its tuples, and count with whole numbers."""
+
+    def step(a, carry, p):
+        (x,), (y,) = a[0:1], a[1:]
+        return (x + 2 * y,), (carry[0] * 1,)
+
+    def derivative(dstate, state, kept, carry, p):
+        return (dstate[0], 2 * dstate[0]), (0 * kept[0],), ()
+
+    cell = Cell("sliced", ("x", "y"), ("h",), ("h",), ("k",), step, derivative)
+    rng = np.random.default_rng(0)
+    data = init(cell, 2, 3, rng), rng.normal(size=(5, 2, 2)), None, rng.normal(size=(5, 2, 3))
+    fast, plain = run(compiled(cell), *data), run(cell, *data)
+    np.testing.assert_allclose(fast["dxs"], plain["dxs"], atol=1e-13)
+
+
+def test_the_settings_of_the_compiler_are_part_of_the_fingerprint(monkeypatch):
+    before = fingerprint.fingerprint(CELLS["lstm"])
+    monkeypatch.setattr(fingerprint, "FAST", {"nsz"})
+    assert fingerprint.fingerprint(CELLS["lstm"]) != before
+
+
+def test_a_fingerprint_is_the_same_in_another_process():
+    code = "from companion import CELLS; from companion.engine.fingerprint import fingerprint as f;"
+    code += "print([hash(f(c)) for c in CELLS.values()])"
+    env = dict(os.environ, PYTHONHASHSEED="1")
+    runs = [
+        subprocess.run([sys.executable, "-c", code], capture_output=True, env=env) for _ in "12"
+    ]
+    assert runs[0].returncode == 0 and runs[0].stdout == runs[1].stdout

@@ -1,7 +1,20 @@
+from functools import partial
+
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
-from companion.data import encode, shakespeare, streams
+from companion import tasks
+from companion.data import draws, encode, load_result, shakespeare, streams, stretches
+from companion.nn import LSTM
+from companion.train import Options, fit
+
+
+def test_a_result_is_named_or_refused():
+    assert load_result("gradient_norm")["runs"]
+    with pytest.raises(ValueError, match="name must be one of .*'time_lag'.* got 'lag'"):
+        load_result("lag")
 
 
 def test_the_text_is_plain_english():
@@ -27,3 +40,62 @@ def test_streams_go_on_where_they_stopped():
     assert columns.tolist() == [[0, 3, 6], [1, 4, 7], [2, 5, 8]]
     with pytest.raises(ValueError, match="B must be in 1 … 2"):
         streams(np.arange(2), 3)
+    numbers = np.arange(12)
+    streams(numbers, 3)[:] = 0
+    assert numbers.tolist() == list(range(12))  # a copy
+
+
+def test_stretches_read_every_stream_to_its_end():
+    batches = stretches(np.arange(23), 2, 4)
+    for _ in range(2):  # every epoch anew
+        pairs = list(batches(0))
+        assert [len(x) for x, _ in pairs] == [4, 4, 2]
+        x, y = (torch.cat(side) for side in zip(*pairs, strict=True))
+        assert x.T.tolist() == [list(range(10)), list(range(11, 21))]
+        assert torch.equal(y, x + 1)
+    for numbers, n in ((np.arange(3), 4), (np.arange(9), 0)):
+        with pytest.raises(ValueError, match="n must be at least 1 and streams at least 2 long"):
+            stretches(numbers, 2, n)
+
+
+def test_draws_are_the_same_for_an_epoch_and_other_for_the_next():
+    batches = draws(partial(tasks.adding, T=7), 3, 2)
+    one, again, other = (list(batches(epoch)) for epoch in (0, 0, 1))
+    assert len(one) == 2
+    for (x, (targets, mask)), (same, _), (different, _) in zip(one, again, other, strict=True):
+        assert x.shape[1:] == (3, 2) and targets.shape[:2] == mask.shape == x.shape[:2]
+        assert torch.equal(x, same) and x.shape != different.shape or not torch.equal(x, different)
+    assert not torch.equal(one[0][0][:7], one[1][0][:7])
+
+
+class Reader(nn.Module):
+    """An LSTM and a linear layer, on vectors or on numbers of symbols."""
+
+    def __init__(self, D, K, symbols):
+        super().__init__()
+        self.lstm, self.head, self.symbols = LSTM(D, 8), nn.Linear(8, K), symbols
+
+    def forward(self, x, state=None):
+        x = nn.functional.one_hot(x, self.lstm.input_size).float() if self.symbols else x
+        ys, state = self.lstm(x, state)
+        return (self.head(ys), state) if self.symbols else self.head(ys)
+
+
+def test_fit_eats_both():
+    adam = partial(torch.optim.Adam, lr=0.02)
+
+    def masked(output, y):
+        targets, mask = y
+        return ((output - targets)[mask] ** 2).sum(), mask.sum()
+
+    batches = draws(partial(tasks.adding, T=5), 16, 30)
+    history = fit(Reader(2, 1, False), masked, batches, Options(epochs=4, optimizer=adam))
+    assert history.train[-1] < 0.5 * history.train[0]
+
+    def loss(output, y):
+        return nn.functional.cross_entropy(output.flatten(0, 1), y.flatten())
+
+    batches = stretches(np.tile([0, 1, 2], 40), 2, 5)
+    options = Options(epochs=8, carry=True, optimizer=adam)
+    history = fit(Reader(3, 3, True), loss, batches, options)
+    assert history.train[-1] < 0.3 * history.train[0]

@@ -1,9 +1,17 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from companion import CELLS, Cell
 from companion.activations import tanh
-from companion.gradcheck import central_difference, check_cell, check_gradients, complex_step
+from companion.gradcheck import (
+    central_difference,
+    check_cell,
+    check_gradients,
+    check_step,
+    complex_step,
+)
 
 
 def f(x):
@@ -75,3 +83,25 @@ def test_a_readers_own_cell_is_checked():
     assert check_cell(leaky).ok
     assert not check_cell(Cell("wrong", ("h",), ("h",), ("h",), ("y",), step, wrong)).ok
     assert repr(CELLS["lstm"]) == "<cell 'lstm': gates i f g o, state h c>"
+
+
+@pytest.mark.parametrize("method", ["complex", "central"])
+@pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)
+def test_one_step_of_every_cell_is_right(cell, method):
+    assert check_step(cell, method).ok
+
+
+@pytest.mark.parametrize("name", ["lstm", "peephole", "gru"])
+def test_one_step_says_which_value_is_wrong(name):
+    cell = CELLS[name]
+    rows = [*cell.pre_activations, *(f"{c}_prev" for c in cell.carries), *cell.peepholes]
+    sizes = [len(cell.pre_activations), len(cell.carries), len(cell.peepholes)]
+    for k, row in enumerate(rows):
+
+        def wrong(*arguments, k=k):
+            flat = [-v if j == k else v for j, v in enumerate(sum(cell.derivative(*arguments), ()))]
+            return tuple(tuple(flat[sum(sizes[:n]) : sum(sizes[: n + 1])]) for n in range(3))
+
+        report = check_step(replace(cell, derivative=wrong))
+        bad = [name for name, error in report.errors.items() if error > report.tolerance]
+        assert bad == [row] and f"{row} " in str(report) and "WRONG" in str(report)

@@ -12,7 +12,8 @@ import torch
 from nn_cases import LAYERS, OPTIONS, STACKED, TWINS, assert_close, call, make, results, tensors
 
 import companion
-from companion.nn import LSTM, RNN, CoupledLSTM, Layer, PeepholeLSTM, engine, operators
+from companion import Cell
+from companion.nn import GRU, LSTM, RNN, CoupledLSTM, Layer, PeepholeLSTM, operators, torch_loops
 
 # float64: sums of at most some hundred terms of order 1, in another order.
 EXACT = 1e-12
@@ -88,7 +89,7 @@ def test_equals_the_numpy_engine(layer):
 @pytest.mark.parametrize(("T", "B"), [(9, 5), (1, 1), (0, 2), (3, 0)])
 @pytest.mark.parametrize("layer", LAYERS)
 def test_torch_operations_equal_the_numpy_engine(layer, T, B, monkeypatch):
-    monkeypatch.setattr(engine, "BULK", 3 * 4 * 5)  # three steps at once, the last time fewer
+    monkeypatch.setattr(torch_loops, "BULK", 3 * 4 * 5)  # three steps at once, the last time fewer
     made = make(layer)
     x, state = tensors(made, (T, B))
     numpy_results = results(made, x, state)
@@ -183,7 +184,7 @@ def test_names_of_peepholes():
     assert {"p_i_l0", "p_f_l0_reverse", "p_o_l1", "p_i_l1_reverse"} < names
 
 
-@pytest.mark.parametrize("layer", [LSTM, PeepholeLSTM, CoupledLSTM])
+@pytest.mark.parametrize("layer", [LSTM, PeepholeLSTM, CoupledLSTM, GRU])
 def test_forget_bias_is_the_bias_of_the_forget_gate(layer):
     made = layer(3, 4, 2, bidirectional=True, forget_bias=2)
     with torch.no_grad():
@@ -193,8 +194,9 @@ def test_forget_bias_is_the_bias_of_the_forget_gate(layer):
     history = made.history(torch.zeros(1, 1, 3))
     for values in history.values():
         # Zero weights: what is left of the gate is its bias. float32 rounds at 6e-8.
-        torch.testing.assert_close(values["f"], torch.sigmoid(torch.full((1, 1, 4), 2.0)))
-        assert values["o"].std() > 0  # the other biases are random still
+        kept, other = ("z", "r") if layer is GRU else ("f", "o")
+        torch.testing.assert_close(values[kept], torch.sigmoid(torch.full((1, 1, 4), 2.0)))
+        assert values[other].std() > 0  # the other biases are random still
 
 
 def test_recurrent_dropout():
@@ -243,3 +245,23 @@ def test_on_a_gpu(layer):
     wanted = results(made, x, state)
     x, *state = (v.detach().cuda().requires_grad_() for v in (x, *state))
     assert_close([v.cpu() for v in results(made.cuda(), x, state)], wanted, 1e-10)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_slopes_are_the_derivative_along_each_state(dtype):
+    h = torch.tensor([7, 0, -3, torch.inf, 7], dtype=dtype)
+
+    def derivative(dstate, state, kept, carry, p):
+        dh, dc = dstate
+        seen.append((*state, *kept, *carry))
+        return (dh * kept[0] - 3 * dc,), (dc,), ()
+
+    cell, seen = Cell("own", ("a",), ("h", "c"), ("c",), ("k",), None, derivative), []
+    kept = torch.tensor([[9, 0.5, -1, 7]], dtype=dtype)
+    k = kept[0, 1:]
+    found = torch_loops.slopes(cell, torch.stack([h, h + 1]), kept, (), slice(1, 4))
+    for slope, wanted in zip(found, [(k, 0 * k), (-3 + 0 * k, 1 + 0 * k)], strict=True):
+        torch.testing.assert_close(torch.stack(slope), torch.stack(wanted), rtol=0, atol=0)
+    for values in seen:
+        wanted = torch.stack([h[2:], h[2:] + 1, k, h[1:4] + 1])
+        torch.testing.assert_close(torch.stack(values), wanted, rtol=0, atol=0)

@@ -101,7 +101,7 @@ too_long = pack_padded_sequence(torch.zeros(6, 3, 3), [9, 3, 2])
         (lambda: LSTM(3, 4, recurrent_dropout=True), "recurrent_dropout must be a probability"),
         (lambda: LSTM(3, 4, proj_size=2), "proj_size must be 0, these layers do not project"),
         (lambda: RNN(3, 4, nonlinearity="relu"), "nonlinearity must be 'tanh', got 'relu'"),
-        (lambda: GRU(3, 4, forget_bias=1), "forget_bias must be None for a gru layer, got 1"),
+        (lambda: RNN(3, 4, forget_bias=1), "forget_bias must be None for a rnn layer, got 1"),
         (lambda: LSTM(3, 4, bias=False, forget_bias=1), "None for a layer without biases, got 1"),
         (lambda: lstm(x.numpy()), "input must be a torch tensor, got ndarray; torch.from_numpy"),
         (lambda: lstm([1.0]), "input must be a torch tensor, got list"),

@@ -13,4 +13,16 @@ lstm1997 = held_open(lstm, "f", "lstm1997")
 
 CELLS = {cell.name: cell for cell in (rnn, lstm, peephole, coupled, gru, lstm1997, *ABLATIONS)}
 
-__all__ = ["CELLS", "Cell"]
+__all__ = ["CELLS", "Cell", "find_cell"]
+
+
+def find_cell(cell):
+    """The cell itself, or the entry of `CELLS` of that name.
+
+    Raises ValueError, with the names there are, for anything else.
+    """
+    if isinstance(cell, Cell):
+        return cell
+    if isinstance(cell, str) and cell in CELLS:
+        return CELLS[cell]
+    raise ValueError(f"cell must be a Cell or one of {', '.join(CELLS)}, got {cell!r}")

@@ -2,11 +2,16 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache, cached_property
+
+import numpy as np
+
+WEIGHTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One recurrent cell, without any matrix product (see `companion.engine.unroll`).
+    """One recurrent cell, without any matrix product (see `companion.engine`).
 
     name: what tables and errors call it.
     gates: the row blocks of `weight_ih` and `weight_hh`, in order.
@@ -16,7 +21,9 @@ class Cell:
     peepholes: names of the cell's elementwise weights, each of shape (H,).
     split: the last gates of `gates`, if `step` wants their input part and their recurrent part
         apart instead of their sum.
-    loops: set by `companion.engine.compiled`: from a dtype to fused loops over time, or None.
+    forgets: the gate that decides how much stays, and the sign: ("f", 1) keeps the more the larger
+        its pre-activation is, ("i", -1) the less; None if the cell has no such gate.
+    loops: set by `companion.compiled`: from a dtype to fused loops over time, or None.
 
     Every value below is an array of shape (B, H), every group a tuple in the order above:
 
@@ -27,6 +34,7 @@ class Cell:
     after all gates. carry: the states of the step before. p: the peepholes, each (H,).
     dstate: derivatives of the loss with respect to the new state, in; da, dcarry, dp: the same
     for a, carry and p, out (dp still by batch row: the engine sums).
+    derivative may be None as long as only `forward` is wanted.
     """
 
     name: str
@@ -35,45 +43,77 @@ class Cell:
     carries: tuple[str, ...]
     kept: tuple[str, ...]
     step: Callable
-    derivative: Callable
+    derivative: Callable | None
     peepholes: tuple[str, ...] = ()
     split: tuple[str, ...] = ()
+    forgets: tuple[str, int] | None = None
     loops: Callable | None = None
 
     def __post_init__(self):
+        for name in ("gates", "states", "carries", "kept", "peepholes", "split"):
+            if not isinstance(getattr(self, name), tuple):
+                raise ValueError(f"{name} must be a tuple of names, got {getattr(self, name)!r}")
         if not self.states or self.states[0] != "h":
             raise ValueError(f"states must start with 'h', got {self.states!r}")
         if unknown := set(self.carries) - set(self.states):
             raise ValueError(f"carries must be among the states {self.states}, got {unknown}")
         if self.split and self.gates[-len(self.split) :] != self.split:
             raise ValueError(f"split must be the last of the gates {self.gates}, got {self.split}")
+        if self.forgets and self.forgets[0] not in self.gates:
+            raise ValueError(f"forgets must name one of {self.gates}, got {self.forgets[0]!r}")
 
     def __repr__(self):
         return f"<cell {self.name!r}: gates {' '.join(self.gates)}, state {' '.join(self.states)}>"
 
-    def slopes(self, states, kept, p, steps):
-        """What `derivative` returns where one state has the derivative 1 and the others 0.
+    @property
+    def parameters(self):
+        """Names of the cell's parameters, in the order of the flat dict."""
+        return WEIGHTS + self.peepholes
 
-        A derivative is linear in dstate, so that these say all about it; and they depend on no
-        other step, so that they are computed for many steps at once.
-        states, kept: of a tape, (S, T + 1, B, H) and (K, T, B, H). steps: a slice of the T steps.
-        Returns one tuple (*da, *dcarry, *dp) for each state, of arrays (steps, B, H).
-        Raises ValueError if `derivative` returns too few or too many.
-        """
-        # Twice what is wanted, then halved, which rounds nothing: a `derivative` that forgets a
-        # factor dstate would be right where it is 1.
-        state, kept = tuple(states[:, 1:][:, steps]), tuple(kept[:, steps])
-        carry = tuple(states[self.states.index(name), steps] for name in self.carries)
-        two = 2 * state[0] ** 0
-        wanted = [len(self.gates + self.split), len(self.carries), len(self.peepholes)]
-        found = []
-        for s in range(len(self.states)):
-            dstate = tuple(two if k == s else 0 * two for k in range(len(self.states)))
-            groups = self.derivative(dstate, state, kept, carry, p)
-            if (got := [len(group) for group in groups]) != wanted:
-                raise ValueError(
-                    f"derivative of {self.name} must return {wanted} values da, dcarry and dp, "
-                    f"got {got}"
-                )
-            found.append(tuple(value / 2 for value in sum(groups, ())))
-        return found
+    @property
+    def pre_activations(self):
+        """Names of what `step` takes as `a`: a_i and so on, for a split gate a_n and a_hn."""
+        return tuple(f"a_{g}" for g in self.gates) + tuple(f"a_h{g}" for g in self.split)
+
+    @cached_property
+    def carried(self):
+        """Positions among the states of those that are carried elementwise."""
+        return [self.states.index(name) for name in self.carries]
+
+    @property
+    def joint(self):
+        """Number of gates that take one sum of input part and recurrent part."""
+        return len(self.gates) - len(self.split)
+
+
+@cache
+def check_returns(cell, derivative):
+    """Raise a ValueError unless `step`, or `derivative`, returns as many values as the cell names.
+
+    Each is tried once on a single unit, and what is known of a cell is not tried again.
+    """
+
+    def halves(names):
+        return tuple(np.full((1, 1), 0.5) for _ in names)
+
+    def check(which, result, wanted):
+        groups = result if isinstance(result, tuple | list) else (result,)
+        got = [len(group) if isinstance(group, tuple | list) else 1 for group in groups]
+        if got != [len(names) for names in wanted.values()]:
+            counts = ", ".join(f"{part} of {len(names)}" for part, names in wanted.items())
+            raise ValueError(
+                f"{which} of {cell.name} must return the tuples {counts}, got tuples of {got}"
+            )
+        return groups
+
+    a, carry, p = map(halves, (cell.pre_activations, cell.carries, cell.peepholes))
+    with np.errstate(all="ignore"):
+        wanted = {"state": cell.states, "kept": cell.kept}
+        state, kept = check("step", cell.step(a, carry, p), wanted)
+        if not derivative:
+            return
+        if cell.derivative is None:
+            raise ValueError(f"{cell.name} must have a derivative to go backward, got None")
+        result = cell.derivative(halves(cell.states), tuple(state), tuple(kept), carry, p)
+        wanted = {"da": cell.pre_activations, "dcarry": cell.carries, "dp": cell.peepholes}
+        check("derivative", result, wanted)

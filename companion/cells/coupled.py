@@ -35,4 +35,5 @@ coupled = Cell(
     kept=("i", "f", "g", "o", "tanh_c"),
     step=step,
     derivative=derivative,
+    forgets=("i", -1),
 )

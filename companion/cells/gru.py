@@ -30,8 +30,9 @@ gru = Cell(
     gates=("r", "z", "n"),
     states=("h",),
     carries=("h",),
-    kept=("r", "z", "n", "a_n"),
+    kept=("r", "z", "n", "a_hn"),
     step=step,
     derivative=derivative,
     split=("n",),
+    forgets=("z", 1),
 )

@@ -2,8 +2,10 @@
 
 from dataclasses import replace
 
+from companion.activations import constant
+
 # sigmoid(1e4) is exactly 1 in every precision, and its slope exactly 0.
-OPEN = 10000
+OPEN = 10000.0
 
 
 def held_open(cell, gate, name):
@@ -12,31 +14,29 @@ def held_open(cell, gate, name):
     cell: a `Cell`. gate: one of its gates, a sigmoid. name: of the new cell.
     """
     k = cell.gates.index(gate)
-    after_k = k + 1
     has_peephole = f"p_{gate}" in cell.peepholes
     m = cell.peepholes.index(f"p_{gate}") if has_peephole else 0
-    after_m = m + 1
     with_gate, with_gate_derivative = cell.step, cell.derivative
 
     def all_gates(a):
-        # a[0] - a[0] gives the number the shape and precision of its neighbours.
-        return a[:k] + (a[0] - a[0] + OPEN,) + a[k:]
+        return a[:k] + (constant(a[0], OPEN),) + a[k:]
 
     def all_peepholes(p):
-        return p[:m] + (p[0] - p[0],) + p[m:] if has_peephole else p
+        return p[:m] + (constant(p[0], 0.0),) + p[m:] if has_peephole else p
 
     def step(a, carry, p):
         return with_gate(all_gates(a), carry, all_peepholes(p))
 
     def derivative(dstate, state, kept, carry, p):
         da, dcarry, dp = with_gate_derivative(dstate, state, kept, carry, all_peepholes(p))
-        return da[:k] + da[after_k:], dcarry, dp[:m] + dp[after_m:] if has_peephole else dp
+        return da[:k] + da[k:][1:], dcarry, dp[:m] + dp[m:][1:] if has_peephole else dp
 
     return replace(
         cell,
         name=name,
         gates=cell.gates[:k] + cell.gates[k + 1 :],
         peepholes=tuple(p for p in cell.peepholes if p != f"p_{gate}"),
+        forgets=None if cell.forgets and cell.forgets[0] == gate else cell.forgets,
         step=step,
         derivative=derivative,
     )

@@ -37,4 +37,5 @@ lstm = Cell(
     kept=("i", "f", "g", "o", "tanh_c"),
     step=step,
     derivative=derivative,
+    forgets=("f", 1),
 )

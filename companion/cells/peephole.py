@@ -45,10 +45,11 @@ def peephole_cell(name, squash_g=(tanh, tanh_slope), squash_c=(tanh, tanh_slope)
         gates=("i", "f", "g", "o"),
         states=("h", "c"),
         carries=("c",),
-        kept=("i", "f", "g", "o", "tanh_c"),
+        kept=("i", "f", "g", "o", f"{y_of.__name__}_c"),
         step=step,
         derivative=derivative,
         peepholes=("p_i", "p_f", "p_o"),
+        forgets=("f", 1),
     )
 
 

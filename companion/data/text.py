@@ -28,17 +28,3 @@ def encode(text, alphabet=None):
         raise ValueError(f"text must be written in the alphabet {alphabet!r}, got {unknown}")
     number = {character: k for k, character in enumerate(alphabet)}
     return np.array([number[character] for character in text], np.int64), alphabet
-
-
-def streams(numbers, B):
-    """Cut one long sequence into B equally long ones that are read side by side.
-
-    numbers: shape (N,). Returns shape (N // B, B): column b is the b-th stretch of the text, so
-    that a state carried from chunk to chunk always goes on with its own text. The at most B - 1
-    numbers left over at the end are not used.
-    Raises ValueError unless there is at least one number for each stream.
-    """
-    if numbers.ndim != 1 or not 1 <= B <= len(numbers):
-        raise ValueError(f"B must be in 1 … {len(numbers)} for shape {numbers.shape}, got {B}")
-    T = len(numbers) // B
-    return numbers[: T * B].reshape(B, T).T

@@ -5,7 +5,6 @@ NumPy runs on arrays, are compiled on single numbers. What is generated here is 
 around them, from the cell's counts of gates, states and kept values.
 """
 
-import dis
 import hashlib
 import importlib.util
 import os
@@ -13,33 +12,42 @@ import sys
 import tempfile
 from dataclasses import replace
 from functools import cache, partial
-from itertools import pairwise
 from pathlib import Path
-from types import CellType, CodeType, FunctionType
+from types import CellType, FunctionType
 
 import numpy as np
 
+from companion.cells import find_cell
+from companion.cells.cell import check_returns
+from companion.engine.fingerprint import FAST, SCALAR, fingerprint
 from companion.engine.loop_source import loop_source
-
-# Rounding may be rearranged, but nan and inf keep their meaning.
-FAST = {"contract", "reassoc", "arcp", "nsz"}
 
 
 def compiled(cell):
     """The cell with compiled loops, accepted wherever a cell is; float32 and float64.
 
-    cell: an entry of `CELLS`, or a `Cell` of your own, whose step and derivative also work on
-    single numbers. It compiles when it first meets a precision (several seconds, and it says so)
-    and keeps the result in the folder of `cache_folder` for later processes.
+    cell: an entry of `CELLS` or its name, or a `Cell` of your own, whose step and derivative also
+    work on single numbers. It compiles when it first meets a precision (several seconds, and it
+    says so) and keeps the result in the folder of `cache_folder` for later processes.
+    What step and derivative read from outside, numbers and arrays included, is part of what is
+    compiled: change it, and call `compiled` again.
     Complex input, as in the gradient check, runs as plain NumPy.
-    Raises ImportError, saying what to install, if numba or SciPy is missing.
+    Raises ImportError, saying what to install, if numba or SciPy is missing, and ValueError if
+    step or derivative reads something whose changes could not be seen.
     """
     try:
         import numba  # noqa: F401
         import scipy.linalg.cython_blas  # noqa: F401  numba's np.dot needs it
     except ImportError as error:
         raise ImportError("compiled cells need numba and SciPy: pip install numba scipy") from error
-    return replace(cell, loops=cache(partial(_build, cell)))
+    cell = find_cell(cell)
+    check_returns(cell, derivative=True)
+    return _compiled(cell, fingerprint(cell))
+
+
+@cache
+def _compiled(cell, digest):
+    return replace(cell, loops=cache(partial(_build, cell, digest)))
 
 
 def cache_folder():
@@ -48,12 +56,17 @@ def cache_folder():
     return Path(base) / "companion"
 
 
-def _build(cell, dtype):
+def _build(cell, digest, dtype):
     dtype = np.dtype(dtype)
     if dtype not in (np.float32, np.float64):
         return None
+    if fingerprint(cell) != digest:
+        raise ValueError(
+            f"what step or derivative of {cell.name} reads has changed since compiled(cell): "
+            "call it again"
+        )
     source = loop_source(cell)
-    path = _store(f"{cell.name}_{dtype}", source, _fingerprint(cell))
+    path = _store(f"{cell.name}_{dtype}", source, digest)
     spec = importlib.util.spec_from_file_location(f"companion_{path.stem}", path)
     module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
     module.step = _scalar(cell.step, dtype.type)
@@ -84,85 +97,31 @@ def _signatures(cell, dtype):
 
 
 def _scalar(function, number):
-    """`function` compiled for single numbers, with all functions that it calls.
-
-    Whole numbers in its source become numbers of its precision: numba would otherwise compute
-    `1 - x` in float64 for a float32 x.
-    """
+    """`function` compiled for single numbers, with all functions that it calls."""
     from numba import njit
 
-    from companion import activations
-    from companion.engine.scalar import SCALAR
+    from companion.engine import scalar
 
-    if function in (activations.sigmoid, activations.tanh):
-        return SCALAR[number][function.__name__]
+    if function in SCALAR:
+        return scalar.SCALAR[number][function.__name__]
 
     def inner(value):
         return _scalar(value, number) if isinstance(value, FunctionType) else value
 
     names = function.__code__.co_names
     scope = {name: inner(v) for name, v in function.__globals__.items() if name in names}
-    scope |= {name: number(v) for name, v in scope.items() if isinstance(v, int | float)}
     scope["__name__"] = __name__  # numba's cache looks a function's module up by it
     closure = tuple(CellType(inner(c.cell_contents)) for c in function.__closure__ or ())
-    positions = _positions(function.__code__)
-    constants = tuple(
-        number(v) if isinstance(v, int | float) and k not in positions else v
-        for k, v in enumerate(function.__code__.co_consts)
+    fresh = FunctionType(
+        function.__code__, scope, function.__name__, function.__defaults__, closure
     )
-    code = function.__code__.replace(co_consts=constants)
-    fresh = FunctionType(code, scope, function.__name__, None, closure)
     # A call that stays a call would keep the loop around it from becoming vector instructions.
     return njit(error_model="numpy", fastmath=FAST, forceinline=True)(fresh)
 
 
-def _positions(code):
-    """Numbers of the constants that count positions of a tuple, and truth values."""
-    instructions = list(dis.get_instructions(code))
-    found = {
-        here.arg
-        for here, after in pairwise(instructions)
-        if here.opname == "LOAD_CONST" and after.opname == "BINARY_SUBSCR"
-    }
-    return found | {k for k, v in enumerate(code.co_consts) if isinstance(v, bool)}
-
-
-def _fingerprint(cell):
-    """A digest of everything that the compiled code depends on."""
-    import numba
-
-    seen, visited = [], set()
-
-    def constant(value):
-        # The repr of code holds its address, which differs from process to process.
-        return written(value) if isinstance(value, CodeType) else repr(value)
-
-    def written(code):
-        return code.co_code, [*map(constant, code.co_consts)], code.co_names, code.co_freevars
-
-    def visit(function):
-        if function in visited:
-            return
-        visited.add(function)
-        code = function.__code__
-        seen.append(written(code))
-        inner = [function.__globals__.get(name) for name in code.co_names]
-        inner += [c.cell_contents for c in function.__closure__ or ()]
-        for value in inner:
-            if isinstance(value, FunctionType):
-                visit(value)
-            elif isinstance(value, int | float | str):
-                seen.append(value)
-
-    visit(cell.step)
-    visit(cell.derivative)
-    scalar = Path(__file__).with_name("scalar.py").read_bytes()
-    return repr((seen, numba.__version__, np.__version__, sys.version_info[:3], scalar))
-
-
-def _store(name, source, fingerprint):
+def _store(name, source, digest):
     """Write the generated source where numba can cache beside it; return its path."""
-    digest = hashlib.sha256((source + fingerprint).encode()).hexdigest()[:16]
+    digest = hashlib.sha256((source + digest).encode()).hexdigest()[:16]
     folder = cache_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -40,9 +40,8 @@ def loop_source(cell):
     """
     S, K, P = map(len, (cell.states, cell.kept, cell.peepholes))
     G, split = len(cell.gates), len(cell.split)
-    joint = G - split
+    joint, carried = cell.joint, cell.carried
     A = G + split
-    carried = [cell.states.index(name) for name in cell.carries]
     C = len(carried)
 
     def gate(array, k):

@@ -5,10 +5,6 @@
 
 import numpy as np
 
-# Backwards, what does not depend on the step after is computed for about this many numbers of a
-# state at once: few operations for small layers, and results that stay in the cache for large.
-BULK = 1 << 15
-
 
 def forward_loop(cell, a_x, b_x, b_h, weight, states, kept, start, p):
     """The recurrence over T steps from `start` on: fills states after it, and kept.
@@ -25,7 +21,7 @@ def forward_loop(cell, a_x, b_x, b_h, weight, states, kept, start, p):
     weight = np.ascontiguousarray(weight.T)  # BLAS is faster on it than on the view
     a_h = np.empty((B, rows), a_x.dtype)
     sums, sums_h, split_h = a_h[:, :joint], _blocks(a_h[:, :joint], H), _blocks(a_h[:, joint:], H)
-    carried = [states[cell.states.index(name)] for name in cell.carries]
+    carried = [states[s] for s in cell.carried]
     for t, x in enumerate(a_x):
         np.dot(states[0, t], weight, out=a_h)
         sums += x[:, :joint]
@@ -48,33 +44,26 @@ def backward_loop(cell, da_x, da_h, weight, states, kept, start, dys, dstate, p,
     """
     T, B, H = dys.shape
     states, kept = states[:, start:], kept[:, start:]
-    G, A, C = len(cell.gates), len(cell.gates + cell.split), len(cell.carries)
-    joint = da_x.shape[-1] - len(cell.split) * H
-    carried = [cell.states.index(name) for name in cell.carries]
-    steps = steps_within(BULK, B * H)
-    for stop in range(T, 0, -steps):
-        first = max(stop - steps, 0)
-        # What needs no derivative from the step after is computed for many steps at once.
-        slopes = cell.slopes(states, kept, p, slice(first, stop))
-        slopes = [np.stack(values, 2) for values in slopes]  # each (steps, B, A + C + P, H)
-        rows = np.empty_like(slopes[0])
-        for k in reversed(range(len(rows))):
-            row, t = rows[k], first + k
-            dstate[0] += dys[t]
-            np.multiply(slopes[0][k], dstate[0, :, None], out=row)
-            for slope, d in zip(slopes[1:], dstate[1:], strict=True):
-                row += slope[k] * d[:, None]
-            da_x[t] = row[:, :G].reshape(B, G * H)
-            if cell.split:
-                da_h[t, :, :joint] = da_x[t, :, :joint]
-                da_h[t, :, joint:] = row[:, G:A].reshape(B, (A - G) * H)
-            # A state that the step before does not read elementwise has no derivative of its
-            # own; h is also reached through the weights.
-            dstate[...] = 0
-            for s, value in zip(carried, row[:, A : A + C].swapaxes(0, 1), strict=True):
-                dstate[s] = value
-            dstate[0] += np.dot(da_h[t], weight)
-        dp_sum += rows[:, :, A + C :].sum((0, 1))
+    G, joint = len(cell.gates), cell.joint * H
+    zero = np.zeros((B, H), dys.dtype)
+    d = tuple(dstate)
+    for t in reversed(range(T)):
+        d = (d[0] + dys[t], *d[1:])  # h_t goes on to step t + 1, and out
+        carry = tuple([states[s, t] for s in cell.carried])
+        state = tuple(states[:, t + 1])
+        da, dcarry, dp = cell.derivative(d, state, tuple(kept[:, t]), carry, p)
+        np.concatenate(da[:G], axis=1, out=da_x[t])
+        if cell.split:
+            da_h[t, :, :joint] = da_x[t, :, :joint]
+            np.concatenate(da[G:], axis=1, out=da_h[t, :, joint:])
+        # What the step before did not hand on elementwise it can have reached by h alone.
+        own = dict(zip(cell.carries, dcarry, strict=True))
+        d = tuple([own.get(name, zero) for name in cell.states])
+        d = (d[0] + np.dot(da_h[t], weight), *d[1:])
+        for total, value in zip(dp_sum, dp, strict=True):
+            total += value.sum(0)
+    for s, value in zip(dstate, d, strict=True):
+        s[:] = value
 
 
 def steps_within(limit, size):

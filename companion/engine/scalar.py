@@ -1,4 +1,4 @@
-"""sigmoid and tanh of one number, for compiled cells. Needs numba.
+"""The activations of one number, for compiled cells. Needs numba.
 
 In float32 they are a rational function, which the compiler turns into vector instructions; a call
 of the C library would keep it from doing so.
@@ -51,7 +51,17 @@ def sigmoid64(x):
     return 1.0 / (1.0 + math.exp(-x))
 
 
+@njit(forceinline=True)
+def constant32(x, value):
+    return f4(value)
+
+
+@njit(forceinline=True)
+def constant64(x, value):
+    return np.float64(value)
+
+
 SCALAR = {
-    np.float32: {"sigmoid": sigmoid32, "tanh": tanh32},
-    np.float64: {"sigmoid": sigmoid64, "tanh": tanh64},
+    np.float32: {"sigmoid": sigmoid32, "tanh": tanh32, "constant": constant32},
+    np.float64: {"sigmoid": sigmoid64, "tanh": tanh64, "constant": constant64},
 }

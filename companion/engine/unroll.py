@@ -10,8 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from companion.cells import find_cell
+from companion.cells.cell import check_returns
 from companion.engine.loops import backward_loop, forward_loop, steps_within
-from companion.params import WEIGHTS, check_array, check_params
+from companion.params import check_array, check_params
 
 # Steps are taken in chunks of about this many pre-activations: memory beyond the tape stays
 # bounded however long the sequence, and the products of a chunk are large enough to be fast.
@@ -29,7 +31,7 @@ class Tape(NamedTuple):
 def forward(cell, params, xs, state=None, keep_tape=True):
     """Run `cell` over a batch of sequences.
 
-    cell: an entry of `CELLS`, or a `Cell` of your own.
+    cell: an entry of `CELLS` or its name, or a `Cell` of your own.
     params: the flat dict of `init`. xs: inputs (T, B, D), of the dtype of params.
     state: the first state, one (B, H) array for each of `cell.states`; None means zeros.
     keep_tape: whether to keep what `backward` needs.
@@ -37,6 +39,8 @@ def forward(cell, params, xs, state=None, keep_tape=True):
     or None. Nothing given is changed, and nothing returned shares memory with it.
     Raises ValueError naming the argument that does not fit, what it is and what is wanted.
     """
+    cell = find_cell(cell)
+    check_returns(cell, derivative=False)
     check_array("xs", xs, ("T", "B", "D"))
     _, B, D = xs.shape
     H = check_params(cell, params, D, xs.dtype)
@@ -89,6 +93,8 @@ def backward(cell, params, tape, dys, dstate=None):
     Raises ValueError naming the argument that does not fit, what it is and what is wanted.
     Source: Werbos (1990), Graves and Schmidhuber (2005); {eq}`eq-backward-cell-state`.
     """
+    cell = find_cell(cell)
+    check_returns(cell, derivative=True)
     if not isinstance(tape, Tape):
         raise ValueError(f"tape must come from forward(keep_tape=True), got {tape!r:.60}")
     T, B, D = tape.xs.shape
@@ -134,7 +140,7 @@ def backward_unchecked(cell, params, tape, dys, last):
         )
         sums = part if sums is None else tuple(map(np.add, sums, part))
         np.dot(flat_x, params["weight_ih"], out=dxs[start:stop].reshape(n * B, D))
-    grads = dict(zip(WEIGHTS + cell.peepholes, (*sums, *dp), strict=True))
+    grads = dict(zip(cell.parameters, (*sums, *dp), strict=True))
     return grads, dxs, tuple(dstate)
 
 
@@ -143,6 +149,7 @@ def history(cell, tape):
 
     The names are those of `cell.kept` (gates, candidate) and `cell.states`; the arrays are copies.
     """
+    cell = find_cell(cell)
     named = dict(zip(cell.kept, tape.kept, strict=True))
     named |= {name: s[1:] for name, s in zip(cell.states, tape.states, strict=True)}
     return {name: np.array(values) for name, values in named.items()}
@@ -165,7 +172,7 @@ def _plain(array):
 
 def _biases(cell, params, H):
     """Bias of every input part, which takes the recurrent one in; recurrent bias of split gates."""
-    joint = (len(cell.gates) - len(cell.split)) * H
+    joint = cell.joint * H
     b_x = params["bias_ih"].copy()
     b_x[:joint] += params["bias_hh"][:joint]
     return b_x, _plain(params["bias_hh"][joint:])

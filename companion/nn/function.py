@@ -3,7 +3,7 @@
 import torch
 from torch.autograd import Function
 
-from companion.nn import engine, operators
+from companion.nn import operators, torch_loops
 from companion.nn.operators import KNOWN, NAMES
 
 
@@ -123,8 +123,8 @@ class UnrollBackward(Function):
         def derive(*tensors):
             dys, dlast, xs, state, weights, _ = _groups(ctx.key, ctx.S, tensors)
             cell, params = KNOWN[ctx.key], dict(zip(NAMES[ctx.key], weights, strict=True))
-            _, _, *tape = engine.forward(cell, params, xs, state)
-            dxs, dstate, dparams = engine.backward(cell, params, xs, tape, dys, dlast)
+            _, _, *tape = torch_loops.forward(cell, params, xs, state)
+            dxs, dstate, dparams = torch_loops.backward(cell, params, xs, tape, dys, dlast)
             return dxs, *dstate, *dparams.values()
 
         _, pull = torch.func.vjp(derive, *ctx.saved_tensors)

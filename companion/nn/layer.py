@@ -9,10 +9,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from companion.cells import Cell
-from companion.nn import engine
+from companion.nn import torch_loops
+from companion.nn.batch_layout import layout_of, over_parts
 from companion.nn.checks import autocast_dtype, check_input, check_options, check_state
 from companion.nn.function import unroll
-from companion.nn.layout import layout_of, over_parts
 from companion.nn.operators import NAMES, register
 from companion.params import gate, shapes
 
@@ -34,8 +34,9 @@ class Layer(nn.Module):
 
     The arguments are those of torch.nn.LSTM, and so are input, output, names of parameters and
     their first values; peepholes are p_i_l0 and so on. proj_size must be 0.
-    forget_bias: first bias of the forget gate, bias_ih and bias_hh together; None leaves both
-    random. 1 keeps memory open from the start (Jozefowicz, Zaremba and Sutskever 2015).
+    forget_bias: first bias of the gate that forgets (`Cell.forgets`; for a GRU the update gate),
+    bias_ih and bias_hh together; None leaves both random. 1 keeps memory open from the start
+    (Jozefowicz, Zaremba and Sutskever 2015).
     recurrent_dropout: probability with which each weight of weight_hh is zero, drawn once a call
     while training (Merity, Keskar and Socher 2018).
     compiled: whether to run compiled loops on a CPU where numba is installed, else plain NumPy.
@@ -45,8 +46,6 @@ class Layer(nn.Module):
     """
 
     cell: Cell
-    # The gate whose bias forget_bias sets, and its sign; None: the cell has none.
-    forget_gate = None
 
     def __init_subclass__(cls):
         super().__init_subclass__()
@@ -78,8 +77,8 @@ class Layer(nn.Module):
         check_options(sizes, flags, probabilities)
         if proj_size != 0:
             raise ValueError(f"proj_size must be 0, these layers do not project, got {proj_size!r}")
-        if forget_bias is not None and (self.forget_gate is None or not bias):
-            why = "a layer without biases" if self.forget_gate else f"a {self.cell.name} layer"
+        if forget_bias is not None and (self.cell.forgets is None or not bias):
+            why = "a layer without biases" if self.cell.forgets else f"a {self.cell.name} layer"
             raise ValueError(f"forget_bias must be None for {why}, got {forget_bias!r}")
         if dropout > 0 and num_layers == 1:
             warnings.warn(
@@ -108,7 +107,7 @@ class Layer(nn.Module):
         for parameter in self.parameters():
             nn.init.uniform_(parameter, -bound, bound)
         if self.forget_bias is not None:
-            name, sign = self.forget_gate
+            name, sign = self.cell.forgets
             with torch.no_grad():
                 for key, parameter in self.named_parameters():
                     if key.startswith("bias"):
@@ -150,7 +149,7 @@ class Layer(nn.Module):
         """
 
         def run(params, xs, state):
-            _, last, states, kept = engine.forward(self.cell, params, xs, state)
+            _, last, states, kept = torch_loops.forward(self.cell, params, xs, state)
             return (*(s[1:] for s in states), *kept), last
 
         _, _, values = self._run(run, input, hx)

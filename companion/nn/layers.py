@@ -22,21 +22,18 @@ class LSTM(Layer):
     """Long short-term memory (Gers et al. 2000); drop-in for torch.nn.LSTM. See `Layer`."""
 
     cell = CELLS["lstm"]
-    forget_gate = "f", 1
 
 
 class PeepholeLSTM(Layer):
     """LSTM whose gates see the cell state (Gers et al. 2002). See `Layer`."""
 
     cell = CELLS["peephole"]
-    forget_gate = "f", 1
 
 
 class CoupledLSTM(Layer):
     """LSTM with forget gate f = 1 - i (Greff et al. 2017). See `Layer`."""
 
     cell = CELLS["coupled"]
-    forget_gate = "i", -1
 
 
 class GRU(Layer):

@@ -11,7 +11,7 @@ import torch
 
 from companion.engine.compiled import compiled
 from companion.engine.unroll import Tape, backward_unchecked, forward_unchecked
-from companion.nn import engine
+from companion.nn import torch_loops
 from companion.params import shapes
 
 # An operator takes strings, numbers and tensors: it knows a cell by its key.
@@ -39,7 +39,7 @@ def unroll(key, fast, keep_tape, xs, state, weights):
     cell = _numpy_cell(key, fast, xs)
     if cell is None:
         params = dict(zip(NAMES[key], weights, strict=True))
-        ys, last, *tape = engine.forward(KNOWN[key], params, xs, state)
+        ys, last, *tape = torch_loops.forward(KNOWN[key], params, xs, state)
         return [ys, *last, *(tape if keep_tape else ())]
     params = dict(zip(NAMES[key], map(_array, weights), strict=True))
     first = tuple(map(_array, state))
@@ -52,7 +52,7 @@ def unroll_backward(key, fast, dys, dlast, xs, state, weights, tape):
     cell = _numpy_cell(key, fast, xs)
     if cell is None:
         params = dict(zip(NAMES[key], weights, strict=True))
-        dxs, dstate, grads = engine.backward(KNOWN[key], params, xs, tape, dys, dlast)
+        dxs, dstate, grads = torch_loops.backward(KNOWN[key], params, xs, tape, dys, dlast)
         return [dxs, *dstate, *grads.values()]
     params = dict(zip(NAMES[key], map(_array, weights), strict=True))
     tape, last = Tape(*map(_array, (xs, *tape))), tuple(map(_array, dlast))

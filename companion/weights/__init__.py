@@ -17,8 +17,8 @@ bit is the same, and so is params -> torch -> params and params -> ONNX -> param
 has one bias is it the sum of the two here: it comes back whole in bias_ih, with zeros in bias_hh.
 """
 
+from companion.weights.gate_orders import GATE_ORDERS, layers
 from companion.weights.keras_arrays import from_keras, to_keras
-from companion.weights.layout import GATE_ORDERS, layers
 from companion.weights.onnx_model import from_onnx, to_onnx
 from companion.weights.torch_state import from_torch, to_torch
 

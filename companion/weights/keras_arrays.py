@@ -3,7 +3,7 @@
 import numpy as np
 
 from companion.params import check_array
-from companion.weights.layout import check_network, join, layers, order_in, reorder
+from companion.weights.gate_orders import check_network, join, layers, order_in, reorder
 
 
 def to_keras(cell, params, reset_after=True):

@@ -1,6 +1,6 @@
 """Weights to and from torch.nn and `companion.nn`: our own layout, under a module's names."""
 
-from companion.weights.layout import join, layers, with_suffixes
+from companion.weights.gate_orders import join, layers, with_suffixes
 
 
 def to_torch(cell, params):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from benchmarks.timing import machine
+from benchmarks.clock import machine
 
 ROOT = Path(__file__).parents[3]
 RESULTS = ROOT / "companion" / "data" / "results"

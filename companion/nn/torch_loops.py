@@ -10,7 +10,11 @@ from operator import add
 
 import torch
 
-from companion.engine.loops import BULK, steps_within
+from companion.engine.loops import steps_within
+
+# Backwards, what does not depend on the step after is computed for about this many numbers of a
+# state at once: few operations for small layers, and results that stay in the cache for large.
+BULK = 1 << 15
 
 
 def forward(cell, params, xs, state):
@@ -22,13 +26,12 @@ def forward(cell, params, xs, state):
     """
     dtype, wide = xs.dtype, torch.promote_types(xs.dtype, torch.float32)
     H = params["weight_hh"].shape[1]
-    joint = len(cell.gates) - len(cell.split)
+    joint = cell.joint
     weight = params["weight_hh"].t()
     bias_x, bias_h = params["bias_ih"], params["bias_hh"]
     if not cell.split:
         bias_x = bias_x + bias_h
     p = tuple(params[name].to(wide) for name in cell.peepholes)
-    carried = [cell.states.index(name) for name in cell.carries]
     states, kept = [tuple(s.to(wide) for s in state)], []
     for x in torch.nn.functional.linear(xs, params["weight_ih"], bias_x).unbind():
         h = states[-1][0].to(dtype)
@@ -39,7 +42,7 @@ def forward(cell, params, xs, state):
             a = torch.addmm(x, h, weight).split(H, 1)
         if dtype != wide:
             a = tuple(value.to(wide) for value in a)
-        new, keep = cell.step(a, tuple(states[-1][s] for s in carried), p)
+        new, keep = cell.step(a, tuple(states[-1][s] for s in cell.carried), p)
         states.append(new)
         kept.append(keep)
     last = tuple(s.to(dtype, copy=True) for s in states[-1])
@@ -74,12 +77,12 @@ def backward(cell, params, xs, tape, dys, dlast):
     steps = steps_within(BULK, B * H)
     for stop in range(T, 0, -steps):
         first = max(stop - steps, 0)
-        slopes = cell.slopes(states, kept, p, slice(first, stop))
-        slopes = [torch.stack(values, 2).unbind() for values in slopes]
+        found = slopes(cell, states, kept, p, slice(first, stop))
+        found = [torch.stack(values, 2).unbind() for values in found]
         for t in reversed(range(first, stop)):
             dstate = (dstate[0] + dys[t], *dstate[1:])
-            row = slopes[0][t - first] * dstate[0].unsqueeze(1)
-            for slope, d in zip(slopes[1:], dstate[1:], strict=True):
+            row = found[0][t - first] * dstate[0].unsqueeze(1)
+            for slope, d in zip(found[1:], dstate[1:], strict=True):
                 row = torch.addcmul(row, slope[t - first], d.unsqueeze(1))
             rows.append(row)
             da = _recurrent(row, joint, G, A).to(dtype)
@@ -101,6 +104,26 @@ def backward(cell, params, xs, tape, dys, dlast):
     grads |= dict(zip(cell.peepholes, dp, strict=True))
     dxs = (flat_x @ params["weight_ih"]).view(T, B, D)
     return dxs, tuple(d.to(dtype, copy=True) for d in dstate), grads
+
+
+def slopes(cell, states, kept, p, steps):
+    """What `derivative` returns where one state has the derivative 1 and the others 0.
+
+    A derivative is linear in dstate, so that these say all about it; and they depend on no other
+    step, so that they are computed for many steps at once.
+    states, kept: of a tape, (S, T + 1, B, H) and (K, T, B, H). steps: a slice of the T steps.
+    Returns one tuple (*da, *dcarry, *dp) for each state, of tensors (steps, B, H).
+    """
+    state, carry = states[:, 1:][:, steps], tuple(states[s, steps] for s in cell.carried)
+    # Twice what is wanted, then halved, which rounds nothing: a `derivative` that forgets a
+    # factor dstate would be right where it is 1.
+    two = torch.full_like(state[0], 2)
+    found = []
+    for s in range(len(cell.states)):
+        dstate = tuple(two if k == s else torch.zeros_like(two) for k in range(len(cell.states)))
+        groups = cell.derivative(dstate, tuple(state), tuple(kept[:, steps]), carry, p)
+        found.append(tuple(value / 2 for value in sum(groups, ())))
+    return found
 
 
 def _recurrent(rows, joint, G, A):
