@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from canvas import GREY, INK, MUTED, MUTED_TEXT, Canvas, tint
+from unrolled import rnn_jacobians, rnn_unrolled
 from variants import variants
 
 from companion.plots.style import COLORS
@@ -270,6 +271,8 @@ def figures():
         "lstm-backward.svg": lstm_backward(),
         "lstm-unrolled.svg": lstm_unrolled(),
         "rnn-cell.svg": rnn_cell(),
+        "rnn-unrolled.svg": rnn_unrolled(),
+        "rnn-jacobians.svg": rnn_jacobians(),
         "lstm-variants.svg": variants(),
         "learning-loop.svg": learning_loop(),
         "chapter-map.svg": chapter_map(),
