@@ -5,6 +5,7 @@ from pathlib import Path
 from canvas import GREY, INK, MUTED, MUTED_TEXT, Canvas, tint
 from unrolled import rnn_jacobians, rnn_unrolled
 from variants import variants
+from worked_step import worked_step
 
 from companion.plots.style import COLORS
 
@@ -279,6 +280,7 @@ def figures():
         "rnn-unrolled.svg": rnn_unrolled(),
         "rnn-jacobians.svg": rnn_jacobians(),
         "lstm-variants.svg": variants(),
+        "lstm-worked-step.svg": worked_step(),
         "learning-loop.svg": learning_loop(),
         "chapter-map.svg": chapter_map(),
         "logo.svg": logo(),
