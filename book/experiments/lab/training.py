@@ -44,7 +44,8 @@ class Settings:
     B: sequences an update. budget: number of sequences. clip: limit of the gradient's norm.
     falling: whether the learning rate falls linearly, to 0 when the budget is spent.
     scale: what all first weights are multiplied by. forget_bias, input_bias, output_bias: then
-    added to the bias of these gates, where the cell has them.
+    added to the bias of these gates, where the cell has them. start(params, rng), if there is one:
+    the first weights, made from those that were drawn.
     shortcut: whether the readout sees the input beside the hidden state. frozen: for so many
     sequences only the shortcut learns, ten times as fast, so that the cells are not abused for
     what needs no memory (Hochreiter and Schmidhuber 1997, Section 4, add the cells later).
@@ -60,6 +61,7 @@ class Settings:
     input_bias: float = 0.0
     output_bias: float = 0.0
     scale: float = 1.0
+    start: Callable | None = None
     shortcut: bool = False
     frozen: int = 0
     falling: bool = False
@@ -103,6 +105,8 @@ class Network:
         ):
             if name in self.cell.gates:
                 gate(self.cell, start["bias_ih"], name)[:] += np.float32(bias)
+        if settings.start:
+            start = settings.start(start, rng)
         self.shapes = {name: value.shape for name, value in start.items()}
         self.memory, self.seen = None, 0
         self._set(np.concatenate([value.ravel() for value in start.values()]))

@@ -1,0 +1,46 @@
+"""Which start, and which learning rate, suits each network of time_lag? On seeds of their own."""
+
+from book.experiments.lab.runner import run
+from book.experiments.time_lag import NETWORKS, SHARED, TASKS, learn
+
+SMALL_INPUTS = {
+    "rnn, orthogonal, small inputs": ("rnn", "orthogonal", 1),
+    "rnn, orthogonal x 1.05, small inputs": ("rnn", "orthogonal", 1.05),
+    "rnn, identity, small inputs": ("rnn", "identity", 1),
+    "rectified rnn, identity, small inputs": ("rectified", "identity", 1),
+}
+SETTINGS = {
+    "seeds": 1,
+    "tasks": list(TASKS),
+    "lags": [10, 25, 50],
+    "rates": [0.0003, 0.001, 0.003, 0.01, 0.03],
+    "networks": NETWORKS
+    | {
+        name: {"cell": cell, "start": start, "scale": scale, "inputs": 0.1}
+        for name, (cell, start, scale) in SMALL_INPUTS.items()
+    },
+    "choice": "for each network and task the rate that solved most; among equals the one that took "
+    "fewest sequences, then the one with the smallest error",
+    **SHARED,
+}
+
+
+def outcome(job):
+    """Train one network at one rate."""
+    return learn(SETTINGS["networks"][job["method"]], job["lr"], job)
+
+
+def jobs(seeds):
+    """Every network, task and length with every rate, on seeds that time_lag does not use."""
+    return [
+        {"task": task, "T": T, "method": method, "lr": lr, "seed": 100 + seed}
+        for seed in seeds
+        for T in SETTINGS["lags"]
+        for task in SETTINGS["tasks"]
+        for method in SETTINGS["networks"]
+        for lr in SETTINGS["rates"]
+    ]
+
+
+if __name__ == "__main__":
+    run("time_lag_trials", __doc__, SETTINGS, jobs, outcome)
