@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from canvas import GREY, INK, MUTED, MUTED_TEXT, Canvas, tint
+from primer import primer_line
 from unrolled import rnn_jacobians, rnn_unrolled
 from variants import variants
 from worked_step import worked_step
@@ -277,6 +278,7 @@ def figures():
         "lstm-backward.svg": lstm_backward(),
         "lstm-unrolled.svg": lstm_unrolled(),
         "rnn-cell.svg": rnn_cell(),
+        "primer-line.svg": primer_line(),
         "rnn-unrolled.svg": rnn_unrolled(),
         "rnn-jacobians.svg": rnn_jacobians(),
         "lstm-variants.svg": variants(),
