@@ -91,24 +91,24 @@ def lstm_cell(highlight=None):
 def lstm_backward():
     """The same cell with the derivatives flowing back through it."""
     c = Canvas(700, 480, "Derivatives flowing back through an LSTM cell")
-    c.box(84, 16, 522, 396, color="#c3c9d1", fill="#f7f8fa", radius=26, width=2.5)
+    c.box(96, 16, 522, 396, color="#c3c9d1", fill="#f7f8fa", radius=26, width=2.5)
     cell, hidden, dash = COLORS["c"], COLORS["h"], "14 5"
     lane, mix, out, block, bar = 74, 168, 224, 248, 350  # heights, from above
-    f_x, mix_x, o_x, turn = 157, 311, 465, 549
-    blocks = {"f": f_x, "i": 259, "g": 363, "o": o_x}
+    f_x, mix_x, o_x, turn = 169, 323, 477, 561
+    blocks = {"f": f_x, "i": 271, "g": 375, "o": o_x}
 
     c.wire([(694, lane), (turn + 17, lane)], cell, 7, dash=dash)
     c.wire([(turn, lane), (mix_x, lane)], cell, 7, arrow=False, dash=dash)
     c.wire([(mix_x, lane), (f_x + 17, lane)], cell, 7, dash=dash)
     c.wire([(f_x, lane), (6, lane)], cell, 7, dash=dash)
-    c.text(653, lane - 28, r"$\mathrm{d}C_t|_{t+1}$", 25, cell)
-    c.text(41, lane - 28, r"$\mathrm{d}C_{t-1}|_t$", 22, cell)
-    c.text(440, lane - 30, r"$\mathrm{d}C_t$", 29, cell)
+    c.text(659, lane - 28, r"$\mathrm{d}C_t|_C$", 25, cell)
+    c.text(48, lane - 28, r"$\mathrm{d}C_{t-1}|_C$", 22, cell)
+    c.text(452, lane - 30, r"$\mathrm{d}C_t$", 29, cell)
 
     c.wire([(694, bar), (turn + 17, bar)], hidden, 5, dash=dash)
     c.wire([(turn, 474), (turn, bar + 17)], hidden, 5, dash=dash)
     c.wire([(turn, bar - 17), (turn, out + 17)], hidden, 5, dash=dash)
-    c.text(653, bar - 28, r"$\mathrm{d}h_t|_{t+1}$", 25, hidden)
+    c.text(659, bar - 28, r"$\mathrm{d}h_t|_a$", 25, hidden)
     c.text(turn + 16, 446, r"$\mathrm{d}y_t$", 27, hidden, "start")
     c.text(turn + 12, 290, r"$\mathrm{d}h_t$", 26, hidden, "start")
     c.wire([(turn, out - 17), (turn, 167)], hidden, dash=dash)
@@ -119,12 +119,12 @@ def lstm_backward():
     c.wire([(turn - 17, out), (o_x, out), (o_x, block)], COLORS["o"], dash=dash, bend=10)
     c.wire([(f_x, lane + 17), (f_x, block)], COLORS["f"], dash=dash)
     c.wire([(mix_x, lane), (mix_x, mix - 17)], cell, dash=dash)
-    c.wire([(mix_x - 17, mix), (259, mix), (259, block)], COLORS["i"], dash=dash)
-    c.wire([(mix_x + 17, mix), (363, mix), (363, block)], COLORS["g"], dash=dash)
+    c.wire([(mix_x - 17, mix), (271, mix), (271, block)], COLORS["i"], dash=dash)
+    c.wire([(mix_x + 17, mix), (375, mix), (375, block)], COLORS["g"], dash=dash)
     c.text(f_x + 14, 205, r"$\mathrm{d}f_t$", 26, COLORS["f"], "start")
-    c.text(247, 205, r"$\mathrm{d}i_t$", 26, COLORS["i"], "end")
-    c.text(375, 205, r"$\mathrm{d}\tilde{C}_t$", 26, COLORS["g"], "start")
-    c.text(494, out - 24, r"$\mathrm{d}o_t$", 26, COLORS["o"])
+    c.text(259, 205, r"$\mathrm{d}i_t$", 26, COLORS["i"], "end")
+    c.text(387, 205, r"$\mathrm{d}\tilde{C}_t$", 26, COLORS["g"], "start")
+    c.text(506, out - 24, r"$\mathrm{d}o_t$", 26, COLORS["o"])
 
     for letter, x in blocks.items():
         color = COLORS[letter]
@@ -133,12 +133,12 @@ def lstm_backward():
         c.text(x, block + 23, BLOCKS[letter][1], 29)
         index = "C" if letter == "g" else letter
         c.text(x - 8, 309, rf"$\mathrm{{d}}a_{{{index},t}}$", 24, color, "end")
-    c.box(102, bar - 24, 406, 48, INK, "#ffffff", 24, 3)
-    c.text(308, bar, r"$\mathrm{d}[\,h_{t-1},\,x_t\,]$", 28)
-    c.wire([(102, bar), (6, bar)], hidden, 5, dash=dash)
-    c.text(41, bar - 30, r"$\mathrm{d}h_{t-1}|_t$", 22, hidden)
-    c.wire([(308, bar + 24), (308, 474)], INK, 5, dash=dash)
-    c.text(326, 446, r"$\mathrm{d}x_t$", 29, INK, "start")
+    c.box(114, bar - 24, 406, 48, INK, "#ffffff", 24, 3)
+    c.text(320, bar, r"$\mathrm{d}[\,h_{t-1},\,x_t\,]$", 28)
+    c.wire([(114, bar), (6, bar)], hidden, 5, dash=dash)
+    c.text(48, bar - 30, r"$\mathrm{d}h_{t-1}|_a$", 22, hidden)
+    c.wire([(320, bar + 24), (320, 474)], INK, 5, dash=dash)
+    c.text(338, 446, r"$\mathrm{d}x_t$", 29, INK, "start")
     c.operator(f_x, lane, "x")
     c.operator(turn, lane, "+")
     c.operator(mix_x, mix, "x")
