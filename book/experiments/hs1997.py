@@ -40,8 +40,8 @@ SETTINGS = {
     "cells of embedded Reber": ["lstm1997", "lstm", "rnn"],
     "common": {"H": 4, "lr": 0.01, "B": 4, "clip": 1.0, "forget_bias": 5.0, "input_bias": -3.0},
     "experiments": EXPERIMENTS,
-    "choice": "by pilot runs; for the random lag and adding over 500 steps by runs on seeds 0 to 3, "
-    "which do not count: their first seed is 4",
+    "choice": "by pilot runs; for the random lag and adding over 500 steps by runs on seeds 0 to "
+    "3, which do not count: their first seed is 4",
 }
 
 
