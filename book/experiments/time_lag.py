@@ -44,11 +44,23 @@ NETWORKS = {
     "rnn": {"cell": "rnn", "start": "drawn"},
     "rnn, orthogonal": {"cell": "rnn", "start": "orthogonal", "scale": 1, "inputs": 1},
     "rnn, identity": {"cell": "rnn", "start": "identity", "scale": 1, "inputs": 1},
+    "rnn, orthogonal x 1.05, small inputs": {
+        "cell": "rnn",
+        "start": "orthogonal",
+        "scale": 1.05,
+        "inputs": 0.1,
+    },
     "rectified rnn, identity": {
         "cell": "rectified",
         "start": "identity",
         "scale": 1,
         "inputs": 1,
+    },
+    "rectified rnn, identity, small inputs": {
+        "cell": "rectified",
+        "start": "identity",
+        "scale": 1,
+        "inputs": 0.1,
     },
     "lstm, forget bias 1": {"cell": "lstm", "start": "drawn", "forget_bias": 1},
     "lstm, forget bias 5": {"cell": "lstm", "start": "drawn", "forget_bias": 5},
@@ -120,12 +132,12 @@ def outcome(job):
 
 
 def jobs(seeds):
-    """Every task, lag and method with every seed; seed by seed, so that all grow together."""
+    """Every task, lag and method with every seed; the longest lag, which takes longest, last."""
     return [
         {"task": task, "T": T, "method": method, "seed": 10 + seed}
+        for T in SETTINGS["lags"]
         for seed in seeds
         for task in SETTINGS["tasks"]
-        for T in SETTINGS["lags"]
         for method in SETTINGS["methods"]
     ]
 
