@@ -7,7 +7,8 @@ from matplotlib.colors import LinearSegmentedColormap
 from companion.plots.style import COLORS, GREY, INK, LABELS, LIGHT, LINES
 
 # For curves that are no quantity of the cell, such as one optimizer against another.
-_PLAIN = [(INK, "-"), (COLORS["o"], "--"), (COLORS["f"], "-."), (COLORS["c"], ":")]
+# The colors of the cell's quantities are theirs alone; dashes tell these apart.
+_PLAIN = [(INK, "-"), (GREY, "--"), (INK, "-."), (GREY, (0, (3, 1, 1, 1, 1, 1)))]
 
 
 def traces(ax, history, names=("i", "f", "o"), unit=0):
