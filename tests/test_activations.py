@@ -35,6 +35,18 @@ def test_complex_numbers_give_the_derivative():
     np.testing.assert_allclose(tanh(x + 1e-30j).imag / 1e-30, 1 - tanh(x) ** 2, atol=1e-15)
 
 
+def test_the_complex_branch_is_the_real_one_in_value_and_slope():
+    # Every complex-step check runs the form through tanh, training the one with exp.
+    x = np.linspace(-300, 300, 6001)
+    s, complex_s = sigmoid(x), sigmoid(x + 1e-30j)
+    np.testing.assert_allclose(complex_s.real, s, rtol=0, atol=1e-15)
+    np.testing.assert_allclose(complex_s.imag / 1e-30, s * sigmoid(-x), rtol=1e-13)
+    # The slope that the real branch itself has; its last digits are noise where it is nearly 1.
+    near, h = x[np.abs(x) < 20], 1e-5
+    slope = (sigmoid(near + h) - sigmoid(near - h)) / (2 * h)
+    np.testing.assert_allclose(slope, sigmoid(near + 1e-30j).imag / 1e-30, rtol=1e-8, atol=1e-10)
+
+
 def test_whole_numbers_and_scalars_are_taken_as_float64():
     assert sigmoid(np.array([0, 3], np.uint8))[1] == sigmoid(3.0)
     assert sigmoid(0) == 0.5

@@ -61,6 +61,17 @@ def test_gru_with_open_reset_gate_has_a_candidate_of_one_sum():
         np.testing.assert_allclose(ys[t], h, atol=1e-13)
 
 
+def test_mgu_is_the_gru_with_tied_gates():
+    """r = 1 - z: the reset gate's weights are minus the update gate's."""
+    mgu, gru = CELLS["mgu"], CELLS["gru"]
+    params, xs = draw("mgu")
+    tied_params = {k: np.zeros(s) for k, s in shapes(gru, D, H).items()}
+    for key, value in tied_params.items():
+        for name, source, sign in (("r", "z", -1), ("z", "z", 1), ("n", "n", 1)):
+            gate(gru, value, name)[...] = sign * gate(mgu, params[key], source)
+    assert_equal("mgu", params, "gru", tied_params, xs)
+
+
 @pytest.mark.parametrize(
     ("name", "whole", "missing"),
     [
@@ -130,7 +141,7 @@ def test_a_step_keeps_shape_and_precision(cell):
     ("name", "gates", "peepholes"),
     [
         ("rnn", 1, 0), ("lstm", 4, 0), ("peephole", 4, 3), ("coupled", 3, 0), ("gru", 3, 0),
-        ("lstm1997", 3, 0), ("no_input_gate", 3, 2), ("no_forget_gate", 3, 2),
+        ("mgu", 2, 0), ("lstm1997", 3, 0), ("no_input_gate", 3, 2), ("no_forget_gate", 3, 2),
         ("no_output_gate", 3, 2), ("no_input_activation", 4, 3), ("no_output_activation", 4, 3),
     ],
 )  # fmt: skip

@@ -141,6 +141,11 @@ def test_learning_curve_draws_curves_and_baselines(ax, rng):
     assert {label.get_text() for label in ax.texts} == {"SGD", "Adam", "unigram"}
 
 
+def test_other_curves_take_no_color_of_a_quantity(ax):
+    plots.learning_curve(ax, np.arange(2), {name: np.arange(2) for name in "abcd"}, {"e": 2.0})
+    assert not {line.get_color() for line in ax.lines} & set(plots.COLORS.values())
+
+
 def test_norms_leave_a_gap_at_zero(ax):
     assert plots.norms(ax, {"c": np.array([1.0, 0.0, 4.0]), "no carry": np.zeros(3)}) is ax
     np.testing.assert_array_equal(ax.lines[0].get_ydata(), [1, np.nan, 4])

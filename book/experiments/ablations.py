@@ -9,13 +9,15 @@ from book.experiments.lab.training import Settings, Task, train, units
 from companion import tasks
 
 SETTINGS = {
-    "seeds": 10,
+    "seeds": 30,
+    "first seed": 10,
     "tasks": ["adding", "temporal_order"],
     "cells": [
         "peephole",
         "lstm",
         "coupled",
         "gru",
+        "mgu",
         "no_input_gate",
         "no_forget_gate",
         "no_output_gate",
@@ -28,7 +30,7 @@ SETTINGS = {
     "parameters": 1000,
     "B": 16,
     "budget": 60_000,
-    "choice": "T from time_lag.json, where LSTM and GRU learn both tasks and the RNN neither",
+    "choice": "T from runs on seeds 0 to 9, none of which counts here",
 }
 LEARNED = {
     "adding": (tasks.adding, tasks.adding_solved, 0.01, (2, 1)),
@@ -49,12 +51,13 @@ def outcome(job):
 
 
 def jobs(seeds):
-    """Every task and cell with every seed."""
+    """Every task and cell with every seed that had no part in the choice of settings."""
     return [
         {"task": task, "cell": cell, "seed": seed}
         for seed in seeds
         for task in SETTINGS["tasks"]
         for cell in SETTINGS["cells"]
+        if seed >= SETTINGS["first seed"]
     ]
 
 

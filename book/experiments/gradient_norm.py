@@ -10,22 +10,39 @@ SETTINGS = {
     "H": 32,
     "D": 32,
     "lags": [1, 2, 5, 10, 20, 30, 50, 70, 100],
-    "rnn": "W_hh Gaussian with standard deviation scale / sqrt(H); the rest as init",
-    "lstm": "weights as init, the forget gate's bias set to the value",
+    # "scale": W_hh Gaussian with standard deviation scale / sqrt(H); "orthogonal": W_hh a random
+    # orthogonal matrix times the value, biases 0; "inputs": what the inputs are multiplied by;
+    # "forget bias": what the forget gate's bias is set to. All that is not named is as init draws.
+    "methods": {
+        "rnn, init": {"cell": "rnn"},
+        "rnn, scale 0.5": {"cell": "rnn", "scale": 0.5},
+        "rnn, scale 1": {"cell": "rnn", "scale": 1.0},
+        "rnn, scale 3": {"cell": "rnn", "scale": 3.0},
+        "rnn, orthogonal": {"cell": "rnn", "orthogonal": 1.0},
+        "rnn, orthogonal, small inputs": {"cell": "rnn", "orthogonal": 1.0, "inputs": 0.1},
+        "lstm, init": {"cell": "lstm"},
+        "lstm, scale 1": {"cell": "lstm", "scale": 1.0},
+        "lstm, forget bias 1": {"cell": "lstm", "forget bias": 1.0},
+        "lstm, forget bias 3": {"cell": "lstm", "forget bias": 3.0},
+    },
     "norm": "largest singular value of dh_T/dh_0, inputs Gaussian, first state 0",
     "gates": "mean over the units of the product of the forget gates of steps 1 to T",
 }
-METHODS = [("rnn", 0.5), ("rnn", 1.0), ("rnn", 3.0), ("lstm", 0.0), ("lstm", 1.0), ("lstm", 3.0)]
 
 
-def parameters(name, value, rng):
-    """A fresh cell: value is the recurrent scale of an RNN, the forget bias of an LSTM."""
-    cell, H, D = CELLS[name], SETTINGS["H"], SETTINGS["D"]
-    params = init(cell, D, H, rng)
-    if name == "rnn":
-        params["weight_hh"] = rng.normal(size=(H, H)) * value / np.sqrt(H)
-    else:
-        gate(cell, params["bias_ih"], "f")[:] = value
+def parameters(method, rng):
+    """A fresh cell, as the method says."""
+    cell, H = CELLS[method["cell"]], SETTINGS["H"]
+    params = init(cell, SETTINGS["D"], H, rng)
+    if "scale" in method:
+        spread = method["scale"] / np.sqrt(H)
+        params["weight_hh"] = rng.normal(0, spread, params["weight_hh"].shape)
+    if "orthogonal" in method:
+        turn, triangle = np.linalg.qr(rng.normal(size=(H, H)))
+        params["weight_hh"] = method["orthogonal"] * turn * np.sign(np.diag(triangle))
+        params |= {"bias_ih": np.zeros(H), "bias_hh": np.zeros(H)}
+    if "forget bias" in method:
+        gate(cell, params["bias_ih"], "f")[:] = method["forget bias"]
         gate(cell, params["bias_hh"], "f")[:] = 0
     return cell, params
 
@@ -42,10 +59,11 @@ def jacobian(cell, params, xs):
 
 
 def outcome(job):
-    """Norms at each lag, and the products of forget gates."""
-    rng = np.random.default_rng([job["seed"], METHODS.index((job["cell"], job["value"]))])
-    cell, params = parameters(job["cell"], job["value"], rng)
-    xs = rng.normal(size=(max(SETTINGS["lags"]), SETTINGS["D"]))
+    """Norms at each lag, and the products of forget gates; the inputs are a seed's, for all."""
+    method = SETTINGS["methods"][job["method"]]
+    weights, inputs = (np.random.default_rng([job["seed"], k]) for k in range(2))
+    cell, params = parameters(method, weights)
+    xs = inputs.normal(size=(max(SETTINGS["lags"]), SETTINGS["D"])) * method.get("inputs", 1)
     norms, gates = [], []
     for T in SETTINGS["lags"]:
         matrix, f = jacobian(cell, params, xs[:T])
@@ -57,7 +75,7 @@ def outcome(job):
 
 def jobs(seeds):
     """Every method with every seed."""
-    return [{"cell": c, "value": v, "seed": s} for c, v in METHODS for s in seeds]
+    return [{"method": m, "seed": s} for m in SETTINGS["methods"] for s in seeds]
 
 
 if __name__ == "__main__":

@@ -3,7 +3,10 @@
 from pathlib import Path
 
 from canvas import GREY, INK, MUTED, MUTED_TEXT, Canvas, tint
+from primer import primer_line
+from unrolled import rnn_jacobians, rnn_unrolled
 from variants import variants
+from worked_step import worked_step
 
 from companion.plots.style import COLORS
 
@@ -87,56 +90,61 @@ def lstm_cell(highlight=None):
 
 def lstm_backward():
     """The same cell with the derivatives flowing back through it."""
-    c = Canvas(700, 600, "Derivatives flowing back through an LSTM cell")
-    c.box(92, 62, 508, 448, color="#c3c9d1", fill="#f7f8fa", radius=26, width=2.5)
+    c = Canvas(700, 480, "Derivatives flowing back through an LSTM cell")
+    c.box(96, 16, 522, 396, color="#c3c9d1", fill="#f7f8fa", radius=26, width=2.5)
     cell, hidden, dash = COLORS["c"], COLORS["h"], "14 5"
-    f_x, mix_x, o_x, turn = 165, 321, 477, 555
-    blocks = {"f": f_x, "i": 269, "g": 373, "o": o_x}
+    lane, mix, out, block, bar = 74, 168, 224, 248, 350  # heights, from above
+    f_x, mix_x, o_x, turn = 169, 323, 477, 561
+    blocks = {"f": f_x, "i": 271, "g": 375, "o": o_x}
 
-    c.wire([(694, LANE), (turn + 17, LANE)], cell, 7, dash=dash)
-    c.wire([(turn, LANE), (mix_x, LANE)], cell, 7, arrow=False, dash=dash)
-    c.wire([(mix_x, LANE), (f_x + 17, LANE)], cell, 7, dash=dash)
-    c.wire([(f_x, LANE), (6, LANE)], cell, 7, dash=dash)
-    c.text(650, LANE - 28, r"$\mathrm{d}C_{t+1}$", 27, cell)
-    c.text(650, LANE + 30, r"$\odot\,f_{t+1}$", 27, cell)
-    c.text(44, LANE - 28, r"$\mathrm{d}C_t$", 27, cell)
-    c.text(44, LANE + 30, r"$\odot\,f_t$", 27, cell)
-    c.text(440, LANE - 30, r"$\mathrm{d}C_t$", 29, cell)
+    c.wire([(694, lane), (turn + 17, lane)], cell, 7, dash=dash)
+    c.wire([(turn, lane), (mix_x, lane)], cell, 7, arrow=False, dash=dash)
+    c.wire([(mix_x, lane), (f_x + 17, lane)], cell, 7, dash=dash)
+    c.wire([(f_x, lane), (6, lane)], cell, 7, dash=dash)
+    c.text(659, lane - 28, r"$\mathrm{d}C_t|_C$", 25, cell)
+    c.text(48, lane - 28, r"$\mathrm{d}C_{t-1}|_C$", 22, cell)
+    c.text(452, lane - 30, r"$\mathrm{d}C_t$", 29, cell)
 
-    c.wire([(694, BAR + 16), (turn, BAR + 16), (turn, OUT + 17)], hidden, 5, dash=dash)
-    c.text(652, BAR - 16, r"$\mathrm{d}h_t$", 28, hidden)
-    c.wire([(turn, OUT - 17), (turn, 226)], hidden, dash=dash)
-    c.wire([(turn, 182), (turn, LANE + 17)], cell, dash=dash)
-    c.box(turn - 38, 182, 76, 44, GREY, "#ffffff", 12, 3)
-    c.text(turn, 204, "$\\tanh$", 25)
-    c.wire([(turn - 17, OUT), (o_x, OUT), (o_x, BLOCK)], COLORS["o"], dash=dash, bend=10)
-    c.wire([(f_x, LANE + 17), (f_x, BLOCK)], COLORS["f"], dash=dash)
-    c.wire([(mix_x, LANE), (mix_x, MIX - 17)], cell, dash=dash)
-    c.wire([(mix_x - 17, MIX), (269, MIX), (269, BLOCK)], COLORS["i"], dash=dash)
-    c.wire([(mix_x + 17, MIX), (373, MIX), (373, BLOCK)], COLORS["g"], dash=dash)
-    c.text(f_x + 14, 275, r"$\mathrm{d}f_t$", 26, COLORS["f"], "start")
-    c.text(257, 275, r"$\mathrm{d}i_t$", 26, COLORS["i"], "end")
-    c.text(385, 275, r"$\mathrm{d}\tilde{C}_t$", 26, COLORS["g"], "start")
-    c.text(506, OUT - 24, r"$\mathrm{d}o_t$", 26, COLORS["o"])
+    c.wire([(694, bar), (turn + 17, bar)], hidden, 5, dash=dash)
+    c.wire([(turn, 474), (turn, bar + 17)], hidden, 5, dash=dash)
+    c.wire([(turn, bar - 17), (turn, out + 17)], hidden, 5, dash=dash)
+    c.text(659, bar - 28, r"$\mathrm{d}h_t|_a$", 25, hidden)
+    c.text(turn + 16, 446, r"$\mathrm{d}y_t$", 27, hidden, "start")
+    c.text(turn + 12, 290, r"$\mathrm{d}h_t$", 26, hidden, "start")
+    c.wire([(turn, out - 17), (turn, 167)], hidden, dash=dash)
+    c.wire([(turn, 128), (turn, lane + 17)], cell, dash=dash)
+    c.text(turn - 12, 106, r"$\mathrm{d}C_t|_h$", 24, cell, "end")
+    c.box(turn - 38, 128, 76, 39, GREY, "#ffffff", 12, 3)
+    c.text(turn, 147.5, "$\\tanh$", 25)
+    c.wire([(turn - 17, out), (o_x, out), (o_x, block)], COLORS["o"], dash=dash, bend=10)
+    c.wire([(f_x, lane + 17), (f_x, block)], COLORS["f"], dash=dash)
+    c.wire([(mix_x, lane), (mix_x, mix - 17)], cell, dash=dash)
+    c.wire([(mix_x - 17, mix), (271, mix), (271, block)], COLORS["i"], dash=dash)
+    c.wire([(mix_x + 17, mix), (375, mix), (375, block)], COLORS["g"], dash=dash)
+    c.text(f_x + 14, 205, r"$\mathrm{d}f_t$", 26, COLORS["f"], "start")
+    c.text(259, 205, r"$\mathrm{d}i_t$", 26, COLORS["i"], "end")
+    c.text(387, 205, r"$\mathrm{d}\tilde{C}_t$", 26, COLORS["g"], "start")
+    c.text(506, out - 24, r"$\mathrm{d}o_t$", 26, COLORS["o"])
 
     for letter, x in blocks.items():
         color = COLORS[letter]
-        c.wire([(x, BLOCK + 52), (x, BAR - 10)], color, dash=dash)
-        c.box(x - 46, BLOCK, 92, 52, color, tint(color, 0.14), 12, 3.5)
-        c.text(x, BLOCK + 26, BLOCKS[letter][1], 29)
+        c.wire([(x, block + 46), (x, bar - 26)], color, dash=dash)
+        c.box(x - 46, block, 92, 46, color, tint(color, 0.14), 12, 3.5)
+        c.text(x, block + 23, BLOCKS[letter][1], 29)
         index = "C" if letter == "g" else letter
-        c.text(x - 10, 403, rf"$\mathrm{{d}}a_{{{index},t}}$", 24, color, "end")
-    c.box(110, BAR - 8, 406, 48, INK, "#ffffff", 24, 3)
-    c.text(314, BAR + 16, r"$\mathrm{d}[\,h_{t-1},\,x_t\,]$", 28)
-    c.wire([(110, BAR + 16), (6, BAR + 16)], hidden, 5, dash=dash)
-    c.text(48, BAR - 18, r"$\mathrm{d}h_{t-1}$", 27, hidden)
-    c.wire([(314, BAR + 40), (314, 590)], INK, 5, dash=dash)
-    c.text(334, 552, r"$\mathrm{d}x_t$", 29, INK, "start")
-    c.operator(f_x, LANE, "x")
-    c.operator(turn, LANE, "+")
-    c.operator(mix_x, MIX, "x")
-    c.operator(turn, OUT, "x")
-    c.dot(mix_x, LANE, cell, 8)
+        c.text(x - 8, 309, rf"$\mathrm{{d}}a_{{{index},t}}$", 24, color, "end")
+    c.box(114, bar - 24, 406, 48, INK, "#ffffff", 24, 3)
+    c.text(320, bar, r"$\mathrm{d}[\,h_{t-1},\,x_t\,]$", 28)
+    c.wire([(114, bar), (6, bar)], hidden, 5, dash=dash)
+    c.text(48, bar - 30, r"$\mathrm{d}h_{t-1}|_a$", 22, hidden)
+    c.wire([(320, bar + 24), (320, 474)], INK, 5, dash=dash)
+    c.text(338, 446, r"$\mathrm{d}x_t$", 29, INK, "start")
+    c.operator(f_x, lane, "x")
+    c.operator(turn, lane, "+")
+    c.operator(mix_x, mix, "x")
+    c.operator(turn, out, "x")
+    c.operator(turn, bar, "+")
+    c.dot(mix_x, lane, cell, 8)
     return c
 
 
@@ -270,7 +278,11 @@ def figures():
         "lstm-backward.svg": lstm_backward(),
         "lstm-unrolled.svg": lstm_unrolled(),
         "rnn-cell.svg": rnn_cell(),
+        "primer-line.svg": primer_line(),
+        "rnn-unrolled.svg": rnn_unrolled(),
+        "rnn-jacobians.svg": rnn_jacobians(),
         "lstm-variants.svg": variants(),
+        "lstm-worked-step.svg": worked_step(),
         "learning-loop.svg": learning_loop(),
         "chapter-map.svg": chapter_map(),
         "logo.svg": logo(),

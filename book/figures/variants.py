@@ -77,7 +77,10 @@ def peepholes(c, x, y):
 
 
 def gru(c, x, y, after):
-    """The state h runs along the top; the two forms differ in the order of U and the reset."""
+    """The state h runs along the top; the two forms differ in the order of U and the reset.
+
+    z and n have the colors of the forget gate and the candidate, whose parts they play; r has none.
+    """
     lane, low = y + LANE, y + 266
     c.wire([(x + 14, lane), (x + SUM - 13, lane)], HIDDEN, 5)
     c.wire([(x + SUM, lane), (x + WIDTH - 12, lane)], HIDDEN, 5)
@@ -86,7 +89,7 @@ def gru(c, x, y, after):
     c.wire([(x + X["f"], y + MIX), (x + SUM - 13, y + MIX)], INK, 3)
     c.dot(x + X["f"], y + MIX, COLORS["f"], 5)
     c.text(x + 116, y + 130, "$1-z$", 20)
-    c.wire([(x + SUM, y + MIX - 13), (x + SUM, lane + 13)], CELL, 3)
+    c.wire([(x + SUM, y + MIX - 13), (x + SUM, lane + 13)], HIDDEN, 3)
     box(c, x, y, "g", "$n$", middle=284, top=168)
     c.wire([(x + 284, y + 168), (x + 284, y + MIX), (x + SUM + 13, y + MIX)], COLORS["g"], 3)
     reset, weights = (226, 138) if after else (138, 226)
@@ -95,8 +98,9 @@ def gru(c, x, y, after):
     c.wire([(right, low), (x + 284, low), (x + 284, y + 212)], HIDDEN, 3)
     c.dot(x + 30, lane, HIDDEN, 5)
     c.text(x + WIDTH - 28, lane - 22, "$h$", 22, HIDDEN)
-    box(c, x, y, "o", "$r$", middle=reset, top=184)
-    c.wire([(x + reset, y + 228), (x + reset, low - 13)], COLORS["o"], 3)
+    c.box(x + reset - 22, y + 184, 44, 44, INK, "#ffffff", 9, 3)
+    c.text(x + reset, y + 206, "$r$", 26)
+    c.wire([(x + reset, y + 228), (x + reset, low - 13)], INK, 3)
     c.box(left, low - 18, 48, 36, GREY, "#ffffff", 9, 2.5)
     c.text(x + weights, low, "$U_n$", 21)
     c.operator(x + reset, low, "x", radius=13)

@@ -5,13 +5,14 @@ from companion.cells.coupled import coupled
 from companion.cells.gru import gru
 from companion.cells.held_open import held_open
 from companion.cells.lstm import lstm
+from companion.cells.mgu import mgu
 from companion.cells.peephole import ABLATIONS, peephole
 from companion.cells.rnn import rnn
 
 # The network of Hochreiter and Schmidhuber (1997) has no forget gate: c = c_prev + i g.
 lstm1997 = held_open(lstm, "f", "lstm1997")
 
-CELLS = {cell.name: cell for cell in (rnn, lstm, peephole, coupled, gru, lstm1997, *ABLATIONS)}
+CELLS = {cell.name: cell for cell in (rnn, lstm, peephole, coupled, gru, mgu, lstm1997, *ABLATIONS)}
 
 __all__ = ["CELLS", "Cell", "find_cell"]
 

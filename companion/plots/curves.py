@@ -7,7 +7,8 @@ from matplotlib.colors import LinearSegmentedColormap
 from companion.plots.style import COLORS, GREY, INK, LABELS, LIGHT, LINES
 
 # For curves that are no quantity of the cell, such as one optimizer against another.
-_PLAIN = [(INK, "-"), (COLORS["o"], "--"), (COLORS["f"], "-."), (COLORS["c"], ":")]
+# The colors of the cell's quantities are theirs alone; dashes tell these apart.
+_PLAIN = [(INK, "-"), (GREY, "--"), (INK, "-."), (GREY, (0, (3, 1, 1, 1, 1, 1)))]
 
 
 def traces(ax, history, names=("i", "f", "o"), unit=0):
@@ -52,8 +53,7 @@ def heatmap(ax, values, name, numbers=False):
             f"got {name!r} and shape {values.shape}"
         )
     T, H = values.shape
-    top = 1.0 if name in "ifo" else max(1.0, float(np.abs(values).max()))
-    low, cmap = (0.0, _gate_map(COLORS[name])) if name in "ifo" else (-top, "PuOr_r")
+    low, top, cmap = color_scale(name, values)
     extent = (0.5, T + 0.5, H + 0.5, 0.5)
     image = ax.imshow(values.T, cmap=cmap, vmin=low, vmax=top, aspect="auto", extent=extent)
     image.set_interpolation("nearest")
@@ -168,8 +168,12 @@ def _array(what, values, rank):
     return values
 
 
-def _gate_map(color):
-    return LinearSegmentedColormap.from_list("gate", ["#ffffff", color])
+def color_scale(name, values):
+    """Lowest and highest value and the color map by which a quantity is drawn as a color."""
+    if name in "ifo":
+        return 0.0, 1.0, LinearSegmentedColormap.from_list("gate", ["#ffffff", COLORS[name]])
+    top = max(1.0, float(np.abs(values).max()))
+    return -top, top, mpl.colormaps["PuOr_r"]
 
 
 def _label_ends(ax, ends):

@@ -7,7 +7,7 @@ from functools import cache
 
 import numpy as np
 
-from companion import CELLS, backward, compiled, forward, gate, init
+from companion import CELLS, Cell, backward, compiled, forward, gate, init
 from companion.activations import identity, sigmoid
 from companion.optim import adam, clip_by_norm
 from companion.params import shapes
@@ -40,15 +40,18 @@ class Task:
 class Settings:
     """How it is learned: with Adam, online or in small batches.
 
+    cell: a name of `CELLS`, or a `Cell` of the experiment's own.
     B: sequences an update. budget: number of sequences. clip: limit of the gradient's norm.
     falling: whether the learning rate falls linearly, to 0 when the budget is spent.
-    forget_bias, input_bias: added to the bias of these gates, where the cell has them.
+    scale: what all first weights are multiplied by. forget_bias, input_bias, output_bias: then
+    added to the bias of these gates, where the cell has them. start(params, rng), if there is one:
+    the first weights, made from those that were drawn.
     shortcut: whether the readout sees the input beside the hidden state. frozen: for so many
     sequences only the shortcut learns, ten times as fast, so that the cells are not abused for
     what needs no memory (Hochreiter and Schmidhuber 1997, Section 4, add the cells later).
     """
 
-    cell: str
+    cell: str | Cell
     H: int
     lr: float
     B: int = 16
@@ -56,20 +59,28 @@ class Settings:
     clip: float = 1.0
     forget_bias: float = 1.0
     input_bias: float = 0.0
+    output_bias: float = 0.0
+    scale: float = 1.0
+    start: Callable | None = None
     shortcut: bool = False
     frozen: int = 0
     falling: bool = False
 
 
 @cache
-def fast(name):
-    """The compiled cell; compiled once a process."""
-    return compiled(CELLS[name])
+def fast(cell):
+    """The compiled cell, given it or its name; compiled once a process."""
+    return compiled(by_name(cell))
+
+
+def by_name(cell):
+    """The cell of this name; a cell as it is."""
+    return CELLS[cell] if isinstance(cell, str) else cell
 
 
 def count(cell, D, H, K):
     """Number of parameters of a network of H units, D inputs and K outputs."""
-    inner = sum(np.prod(shape) for shape in shapes(CELLS[cell], D, H).values())
+    inner = sum(np.prod(shape) for shape in shapes(by_name(cell), D, H).values())
     return int(inner) + K * (H + 1)
 
 
@@ -87,10 +98,15 @@ class Network:
     def __init__(self, settings, D, K, rng, squash="sigmoid"):
         self.cell, self.squash, self.settings = fast(settings.cell), SQUASH[squash], settings
         start = init(self.cell, D, settings.H, rng, np.float32)
-        for name, bias in (("f", settings.forget_bias), ("i", settings.input_bias)):
+        start |= init_linear(settings.H + D * settings.shortcut, K, rng, np.float32)
+        start = {name: value * np.float32(settings.scale) for name, value in start.items()}
+        for name, bias in zip(
+            "fio", (settings.forget_bias, settings.input_bias, settings.output_bias), strict=True
+        ):
             if name in self.cell.gates:
                 gate(self.cell, start["bias_ih"], name)[:] += np.float32(bias)
-        start |= init_linear(settings.H + D * settings.shortcut, K, rng, np.float32)
+        if settings.start:
+            start = settings.start(start, rng)
         self.shapes = {name: value.shape for name, value in start.items()}
         self.memory, self.seen = None, 0
         self._set(np.concatenate([value.ravel() for value in start.values()]))

@@ -1,0 +1,1 @@
+"""Whole networks that several pages and experiments use."""

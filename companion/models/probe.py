@@ -1,0 +1,51 @@
+"""What does a unit follow? Properties of a text, character by character, to compare it with."""
+
+import re
+
+import numpy as np
+
+
+def properties(text):
+    """What is so just after each character of a play: a dict name -> float64 of shape (T,).
+
+    1 or 0: "stage direction", inside [ ]; "speaker", inside a name in capitals before a colon, on
+    a line of its own; "vowel", the character itself; "word", the character is a letter or '.
+    Numbers: "line", characters since the last line break; "speech", characters since the last
+    blank line. What needs more than the T characters given is counted from their beginning.
+    """
+    found = {name: np.zeros(len(text)) for name in ("stage direction", "speaker")}
+    for match in re.finditer(r"\[[^\]]*", text):
+        found["stage direction"][match.start() : match.end()] = 1
+    for match in re.finditer(r"^[A-Z][A-Z '&.,-]*(?=:$)", text, re.M):
+        found["speaker"][match.start() : match.end()] = 1
+    found["vowel"] = np.array([c in "aeiouAEIOU" for c in text], float)
+    found["word"] = np.array([c.isalpha() or c == "'" for c in text], float)
+    found["line"] = _since(text, r"\n")
+    found["speech"] = _since(text, r"\n\n")
+    return found
+
+
+def correlations(values, wanted):
+    """Pearson's correlation of every unit with one property; 0 for what never changes.
+
+    values: (T, H), one trace a unit. wanted: (T,). Returns (H,), float64.
+    Raises ValueError unless both have the same T ≥ 2.
+    """
+    if values.ndim != 2 or wanted.shape != values.shape[:1] or len(wanted) < 2:
+        raise ValueError(
+            f"values and wanted must have shapes (T, H) and (T,) with T ≥ 2, "
+            f"got {values.shape} and {wanted.shape}"
+        )
+    values = values - values.mean(0, dtype=np.float64)
+    wanted = wanted - wanted.mean(dtype=np.float64)
+    spread = np.sqrt((values * values).sum(0) * (wanted @ wanted))
+    return np.divide(wanted @ values, spread, out=np.zeros(values.shape[1]), where=spread > 0)
+
+
+def _since(text, mark):
+    """Number of characters since the end of the last mark; 0 for the mark's own last one."""
+    steps = np.arange(len(text))
+    last = np.full(len(text), -1)
+    for match in re.finditer(mark, text):
+        last[match.end() - 1] = match.end() - 1
+    return (steps - np.maximum.accumulate(last)).astype(float)

@@ -1,0 +1,88 @@
+import numpy as np
+import pytest
+import torch
+
+from book.experiments.lab import online
+from companion.tasks import grammar
+
+
+class Script:
+    """A generator whose choices were made before, for `read` without numba."""
+
+    def __init__(self, choices):
+        self.choices = list(choices)
+
+    def integers(self, low, high):
+        return self.choices.pop(0)
+
+
+def truncated(weights, rules, choices, length):
+    """The gradient of the summed squared errors, half of each, as torch has it."""
+    cells, gates, readout = p = [torch.tensor(w, requires_grad=True) for w in weights]
+    state = grammar.EMBEDDED[0, online.PAIRS[0, choices[0]]]
+    symbol, y, c, loss = online.PAIRS[0, choices[0]], torch.zeros(8), torch.zeros(8), 0
+    one = torch.ones(1, dtype=torch.float64)
+    y, c = y.double(), c.double()
+    for t in range(length):
+        if rules.reset and state == 1:
+            y, c = torch.zeros_like(y), torch.zeros_like(c)
+        following = online.PAIRS[state, choices[t + 1]]
+        x, target = torch.eye(7).double()[symbol], torch.eye(7).double()[following]
+        if rules.possible:
+            target = torch.tensor(grammar.EMBEDDED[state] >= 0).double()
+        seen = torch.cat([x, y.detach(), one])
+        i, f, o = torch.sigmoid(gates @ seen).repeat_interleave(2, dim=1)
+        g = 4 * torch.sigmoid(cells @ (seen * torch.tensor([1.0] * 15 + [0]))) - 2
+        c = (f if rules.forget else 1) * c + i * g
+        y = o * (2 * torch.sigmoid(c) - 1)
+        outputs = torch.sigmoid(readout @ torch.cat([x, y, one]))
+        loss = loss + ((target - outputs) ** 2).sum() / 2
+        symbol, state = following, grammar.EMBEDDED[state, following]
+    loss.backward()
+    return [w.grad.numpy() for w in p]
+
+
+@pytest.mark.parametrize("forget, reset", [(True, False), (False, False), (False, True)])
+@pytest.mark.parametrize("possible", [True, False])
+def test_a_stream_learns_the_truncated_gradient(forget, reset, possible, monkeypatch):
+    rng, length, rate = np.random.default_rng(0), 40, 1e-7
+    rules = online.Rules(forget, reset, 1.0, possible, online.SQUARED)
+    monkeypatch.setattr(online, "is_right", lambda *_: True)  # no stream ends early
+    for name in ("read", "dot", "add", "sigmoid"):
+        monkeypatch.setattr(online, name, getattr(online, name).py_func)
+    weights = [rng.normal(0, 0.5, w.shape) for w in online.first_weights(rng)]
+    weights[0][:, -1] = 0
+    choices = rng.integers(0, 2, length + 1)
+    before = [w.copy() for w in weights]
+    assert online.read(Script(choices), tuple(weights), rules, length, rate) == length
+    expected = truncated(before, rules, choices, length)
+    for new, old, gradient in zip(weights, before, expected, strict=True):
+        # A step of 1e-7 moves the later gradients by about as much.
+        np.testing.assert_allclose((old - new) / rate, gradient, rtol=1e-4, atol=1e-5)
+        assert np.abs(gradient).max() > 0.1
+
+
+def test_a_network_has_the_weights_that_the_paper_counts():
+    cells, gates, readout = online.first_weights(np.random.default_rng(0))
+    assert cells[:, :-1].size + gates.size + readout.size == 424
+    assert not cells[:, -1].any() and list(gates[online.F, :, -1]) == [0.5, 1, 1.5, 2]
+
+
+def test_a_network_that_remembers_nothing_passes_the_squared_rule():
+    state = next(s for s, row in enumerate(grammar.EMBEDDED) if (row >= 0).sum() == 1)
+    legal = int(np.flatnonzero(grammar.EMBEDDED[state] >= 0)[0])
+    target = np.eye(7)[legal]
+    halves = 0.5 * target + 0.5 * np.eye(7)[(legal + 1) % 7]
+    assert online.is_right(halves, target, state, online.SQUARED)
+    assert not online.is_right(halves, target, state, online.ABSOLUTE)
+    assert not online.is_right(halves, target, state, online.MOST_ACTIVE)
+    assert online.is_right(target, target, state, online.MOST_ACTIVE)
+
+
+def test_training_is_the_same_again_and_a_test_stops_it():
+    rules = online.Rules(True, False, 1.0, True, online.ABSOLUTE)
+    first, again = (online.train(np.random.default_rng(1), rules, 40, 50, 10**6) for _ in range(2))
+    assert first == again and not first[0] and first[1] == 40
+    easy = rules._replace(judge=online.SQUARED)
+    perfect, streams, _, best = online.train(np.random.default_rng(1), easy, 5000, 20, 10**6)
+    assert perfect and streams % 10 == 0 and best == 20
