@@ -1,4 +1,5 @@
 import json
+import os
 import sys
 from dataclasses import replace
 
@@ -6,9 +7,9 @@ import numpy as np
 import pytest
 
 from book.experiments import hs1997
-from book.experiments.lab import runner, streams
-from book.experiments.lab.training import Network, Settings, Task, count, train, units
-from companion import tasks
+from book.experiments.lab import runner, streams, training
+from book.experiments.lab.training import Network, Settings, Task, count, examine, train, units
+from companion import gate, tasks
 from companion.tasks import Batch, grammar
 
 SMALL = Settings("lstm1997", H=3, lr=0.01, B=4, budget=200)
@@ -66,6 +67,175 @@ def test_learning_goes_down_the_loss_that_it_names(squash, shortcut):
     clear = np.abs(slope) > 1e-4
     assert clear.mean() > 0.5
     assert np.array_equal(np.sign(start - net.vector)[clear], np.sign(slope)[clear])
+
+
+def moments(net, batch):
+    """The first gradient that Adam meets, by name: its first moment is a tenth of it."""
+    net.learn(batch)
+    steps, first, _ = net.memory
+    assert steps == 1
+    gradient, at = {}, 0
+    for name, shape in net.shapes.items():
+        size = int(np.prod(shape))
+        gradient[name] = first["all"][at : at + size].reshape(shape) / np.float32(0.1)
+        at += size
+    return gradient
+
+
+@pytest.mark.parametrize("squash", ["sigmoid", "identity"])
+def test_the_gradient_has_the_size_of_the_mean_over_the_targets(squash):
+    """On a task whose targets count at some steps alone: neither more steps nor other weights."""
+    batch = tasks.adding(np.random.default_rng(0), 3, 6)
+    assert 0 < batch.mask.mean() < 0.5
+    # What is outside the mask must not matter, whatever it is.
+    targets = np.where(batch.mask[..., None], batch.targets, np.float32(7))
+    net = Network(Settings("rnn", H=4, lr=1e-3, clip=1e9), 2, 1, np.random.default_rng(1), squash)
+    start = net.vector.copy()
+    gradient = moments(net, batch._replace(targets=targets))
+
+    def loss(vector):
+        net._set(vector.astype(np.float32))
+        y, t = net.outputs(batch.xs)[0].astype(float)[batch.mask], batch.targets[batch.mask]
+        each = -t * np.log(y) - (1 - t) * np.log(1 - y) if squash == "sigmoid" else (y - t) ** 2 / 2
+        return each.sum() / len(t)
+
+    h = 1e-2
+    slope = [(loss(start + h * e) - loss(start - h * e)) / (2 * h) for e in np.eye(len(start))]
+    found = np.concatenate([value.ravel() for value in gradient.values()])
+    # float32 and a step of 0.01: about 1e-4 of the largest.
+    np.testing.assert_allclose(found, slope, atol=2e-3 * np.abs(slope).max())
+
+
+def test_the_gradient_is_clipped():
+    batch = tasks.adding(np.random.default_rng(0), 3, 6)
+    for clip in (1e-3, 1e9):
+        net = Network(Settings("rnn", H=4, lr=1e-3, clip=clip), 2, 1, np.random.default_rng(1))
+        norm = np.sqrt(sum(np.sum(g**2) for g in moments(net, batch).values()))
+        assert norm == pytest.approx(1e-3, rel=1e-4) if clip == 1e-3 else norm > 1e-2
+
+
+@pytest.mark.parametrize(("bias", "letter"), [("forget", "f"), ("input", "i"), ("output", "o")])
+def test_a_bias_is_added_to_the_gate_of_its_name(bias, letter):
+    settings = Settings("peephole", H=3, lr=0.01, forget_bias=0)
+    plain, other = (
+        Network(replace(settings, **extra), 2, 1, np.random.default_rng(0))
+        for extra in ({}, {f"{bias}_bias": 5.0})
+    )
+    for name, value in plain.params.items():
+        difference = other.params[name] - value
+        if name == "bias_ih":
+            here = gate("peephole", difference, letter)
+            np.testing.assert_allclose(here, 5, rtol=1e-6)
+            here[:] = 0
+        assert not difference.any(), name
+
+
+def test_what_first_weights_are_made_of():
+    settings = Settings("rnn", H=3, lr=0.01)
+    drawn, scaled, made = (
+        Network(s, 2, 1, np.random.default_rng(0))
+        for s in (
+            settings,
+            replace(settings, scale=0.5),
+            replace(settings, start=lambda params, rng: {k: 0 * v + 2 for k, v in params.items()}),
+        )
+    )
+    np.testing.assert_array_equal(scaled.vector, drawn.vector / 2)
+    assert (made.vector == 2).all()
+
+
+class Stub:
+    """A network whose answers are known: right, but for every `wrong`-th sequence that it sees."""
+
+    def __init__(self, answers, wrong=0):
+        self.answers, self.wrong, self.seen = answers, wrong, 0
+
+    def outputs(self, xs):
+        B = xs.shape[1]
+        outputs = self.answers(xs).astype(np.float32)
+        numbers = np.arange(self.seen + 1, self.seen + B + 1)
+        self.seen += B
+        if self.wrong:
+            outputs[:, numbers % self.wrong == 0] = 0.5
+        return outputs, None
+
+
+FIRST = Task(
+    lambda rng, B: Batch(
+        rng.integers(0, 2, (5, B, 1)).astype(np.float32),
+        np.zeros((5, B, 1), np.float32),
+        np.arange(5)[:, None] + np.zeros((1, B)) == 4,
+    ),
+    lambda outputs, batch: tasks.within(outputs, batch, 0.4),
+)
+
+
+def test_examine_counts_what_is_wrong_and_averages_the_error():
+    rng = np.random.default_rng(0)
+    assert examine(FIRST, Stub(lambda xs: 0 * xs), rng, 600) == (0, 0.0)
+    assert examine(FIRST, Stub(lambda xs: 0 * xs + 1), rng, 600) == (600, 1.0)
+    stub = Stub(lambda xs: 0 * xs, wrong=3)
+    assert examine(FIRST, stub, rng, 600) == (200, pytest.approx(0.5 / 3, abs=1e-5))
+    assert stub.seen == 600  # three batches, the last one smaller
+    other = replace(
+        FIRST, fresh=lambda rng, B: FIRST.make(rng, B)._replace(targets=1 + np.zeros((5, B, 1)))
+    )
+    assert examine(other, Stub(lambda xs: 0 * xs), rng, 300) == (300, 1.0)
+
+
+def test_the_proof_of_a_lag_is_10_000_sequences_without_one_wrong():
+    task = hs1997.lag(tasks.noise_free_lag, tasks.noise_free_lag_solved)
+    assert task.window == 200
+    answers = tasks.noise_free_lag(np.random.default_rng(0), 1)
+
+    def right(xs):  # the first symbol comes back at the end
+        shown = np.zeros((*xs.shape[:2], answers.targets.shape[-1]))
+        batch = next(iter(seen))
+        return batch.targets if batch.targets.shape[:2] == xs.shape[:2] else shown
+
+    seen = []
+    make = task.make
+
+    def watched(rng, B):
+        seen[:] = [make(rng, B)]
+        return seen[0]
+
+    for wrong, proven, tried in ((0, True, 10_000), (9_990, False, 10_000), (3, False, 250)):
+        stub = Stub(right, wrong)
+        task = hs1997.lag(watched, tasks.noise_free_lag_solved)
+        assert task.proof(stub, np.random.default_rng(1)) is proven
+        assert stub.seen == tried
+
+
+def test_the_rate_is_raised_while_frozen_and_adam_then_starts_anew(monkeypatch):
+    rates, steps, adam = [], [], training.adam
+
+    def watched(params, grads, memory, lr):
+        rates.append(float(lr))
+        new, memory = adam(params, grads, memory, lr)
+        steps.append(memory[0])
+        return new, memory
+
+    monkeypatch.setattr(training, "adam", watched)
+    settings = Settings("lstm1997", H=3, lr=0.01, B=4, shortcut=True, frozen=8)
+    net = Network(settings, 5, 5, np.random.default_rng(0))
+    for _ in range(4):
+        net.learn(tasks.noise_free_lag(np.random.default_rng(0), 4, 4))
+    assert rates == pytest.approx([0.1, 0.1, 0.01, 0.01]) and steps == [1, 2, 1, 2]
+
+
+def test_a_result_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / "name.json"
+    runner.write(path, {"settings": {}, "runs": [{"seed": 0}]})
+    before = path.read_text()
+
+    def full(*arguments):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OSError, match="no space"):
+        runner.write(path, {"settings": {}, "runs": [{"seed": 0}, {"seed": 1}]})
+    assert path.read_text() == before
 
 
 def test_a_falling_rate_ends_at_zero(monkeypatch):

@@ -3,11 +3,10 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 
-from companion import CELLS, Cell, backward, compiled, forward, gate, init
+from companion import Cell, backward, compiled, forward, gate, init
 from companion.activations import identity, sigmoid
 from companion.optim import adam, clip_by_norm
 from companion.params import shapes
@@ -67,20 +66,9 @@ class Settings:
     falling: bool = False
 
 
-@cache
-def fast(cell):
-    """The compiled cell, given it or its name; compiled once a process."""
-    return compiled(by_name(cell))
-
-
-def by_name(cell):
-    """The cell of this name; a cell as it is."""
-    return CELLS[cell] if isinstance(cell, str) else cell
-
-
 def count(cell, D, H, K):
     """Number of parameters of a network of H units, D inputs and K outputs."""
-    inner = sum(np.prod(shape) for shape in shapes(by_name(cell), D, H).values())
+    inner = sum(np.prod(shape) for shape in shapes(cell, D, H).values())
     return int(inner) + K * (H + 1)
 
 
@@ -96,7 +84,7 @@ class Network:
     """A cell and a linear readout, with all parameters in one vector for a cheap Adam step."""
 
     def __init__(self, settings, D, K, rng, squash="sigmoid"):
-        self.cell, self.squash, self.settings = fast(settings.cell), SQUASH[squash], settings
+        self.cell, self.squash, self.settings = compiled(settings.cell), SQUASH[squash], settings
         start = init(self.cell, D, settings.H, rng, np.float32)
         start |= init_linear(settings.H + D * settings.shortcut, K, rng, np.float32)
         start = {name: value * np.float32(settings.scale) for name, value in start.items()}
