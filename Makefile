@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 SITE := _build/html
 NB ?=
 NAME ?=
-EXPERIMENTS := gradient_norm time_lag hs1997 continual_reber timing ablations
+EXPERIMENTS := $(filter-out __init__,$(basename $(notdir $(wildcard book/experiments/*.py))))
 PORT ?= 8000
 
 CACHE := $(CURDIR)/.cache
@@ -54,7 +54,8 @@ test: ## prove everything: the six stages below
 	@echo "all stages passed"
 
 lint: $(VENV)/.test ## stage 1: style of code and notebooks
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check . $(call verdict,lint)
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check --exclude '*.ipynb' . && \
+	  $(BIN)/ruff format --check --line-length 77 $(wildcard book/*.ipynb book/*/*.ipynb) $(call verdict,lint)
 
 test-unit: $(VENV)/.test ## stage 2: unit and property tests
 	@$(BIN)/python -m pytest -q -n 2 tests --ignore tests/site $(call verdict,unit tests)

@@ -16,6 +16,9 @@ PATHS = executor.notebooks()
 # A page of the appendix is for looking things up: it has no goals and no exercises.
 SECTIONS = [path for path in PATHS if "appendix" not in path.parts]
 HEADINGS = ["Recap", "Exercises", "Sources"]
+COLLAPSED = {"hide-input", "hide-cell", "remove-input"}
+COLUMNS = 77  # what the box of code shows on a desktop
+WORDS = 3100  # of Markdown, about 25 minutes
 IMAGES = ("image/png", "image/svg+xml", "image/jpeg")
 
 
@@ -112,6 +115,46 @@ def test_page_has_exercises_each_with_a_solution(section):
 def test_code_imports_names_and_installs_nothing(notebook):
     for cell in code(notebook):
         assert not re.search(r"import \*|^\s*[!%]|sys\.path", cell.source, re.M), cell.id
+
+
+def test_code_is_no_wider_than_its_box(notebook):
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            widest = max(cell.source.split("\n"), key=len)
+            assert len(widest) <= COLUMNS, f"{cell.id}: {widest}"
+
+
+def test_the_cell_of_imports_is_collapsed(notebook):
+    first = next(cell for cell in notebook.cells if cell.cell_type == "code")
+    assert COLLAPSED & set(first.metadata.get("tags", [])), first.id
+
+
+def test_a_page_runs_wherever_the_package_is_installed(notebook):
+    """It reads nothing that lies beside it."""
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            assert not re.search(r"\.\./|\bPath\(|\bopen\(|import os\b", cell.source), cell.id
+
+
+def test_a_picture_stands_on_the_first_screen(section):
+    """Before the first section, with little above it: nothing that is folded counts."""
+    above = 0
+    for cell in section.cells:
+        if cell.cell_type == "markdown":
+            text, figure, _ = cell.source.partition("{figure}")
+            above += len(text.split("\n## ")[0].split())
+            assert "\n## " not in "\n" + text, f"{cell.id}: a section before the first picture"
+        else:
+            figure = any(image in out.get("data", {}) for out in cell.outputs for image in IMAGES)
+            above += 0 if COLLAPSED & set(cell.metadata.get("tags", [])) else 1000
+        if figure:
+            break
+    assert figure and above <= 200
+
+
+def test_a_page_is_read_in_one_sitting(section):
+    words = sum(len(c.source.split()) for c in section.cells if c.cell_type == "markdown")
+    assert words <= WORDS
 
 
 def test_images_are_described(notebook):

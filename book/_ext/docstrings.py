@@ -3,6 +3,8 @@
 import re
 import sys
 
+from docutils import nodes
+from docutils.statemachine import StringList
 from docutils.utils import new_document
 from myst_parser.parsers.sphinx_ import MystParser
 from sphinx.ext.autodoc.mock import MockFinder, _MockObject
@@ -23,6 +25,21 @@ class Markdown(SphinxDirective):
         document = new_document(self.get_source_info()[0], self.state.document.settings)
         MystParser().parse("\n".join(self.content), document)
         return document.children
+
+
+class Cells(SphinxDirective):
+    """The table of all cells of the package."""
+
+    def run(self):
+        from companion import CELLS
+
+        rows = ["| name | gates | states | peepholes |", "|---|---|---|---|"]
+        for cell in CELLS.values():
+            parts = (" ".join(names) for names in (cell.gates, cell.states, cell.peepholes))
+            rows.append(f"| {cell.name} | {' | '.join(parts)} |")
+        container = nodes.container()
+        self.state.nested_parse(StringList(rows), self.content_offset, container)
+        return container.children
 
 
 def listed(text):
@@ -53,6 +70,7 @@ def stand_in(app, config):
 def setup(app):
     _MockObject.__or__ = lambda self, other: self  # in annotations such as `Tensor | None`
     app.add_directive("markdown", Markdown)
+    app.add_directive("cells", Cells)
     app.connect("config-inited", stand_in)
     app.connect("autodoc-process-docstring", as_markdown)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

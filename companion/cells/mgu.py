@@ -37,4 +37,5 @@ mgu = Cell(
     step=step,
     derivative=derivative,
     split=("n",),
+    forgets=("z", 1),
 )
