@@ -5,10 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from book.experiments import hs1997
+from book.experiments import hs1997, timing
 from book.experiments.lab import runner, streams
 from book.experiments.lab.training import Network, Settings, Task, count, train, units
-from companion import tasks
+from companion import forward, gate, init, tasks
+from companion.gradcheck import check_cell
 from companion.tasks import Batch, grammar
 
 SMALL = Settings("lstm1997", H=3, lr=0.01, B=4, budget=200)
@@ -105,6 +106,35 @@ def test_frozen_cells_do_not_learn_and_then_do():
             assert np.any(net.params[name] != before[name]) == moves
         assert np.any(net.params["weight"][:, :3] != before["weight"][:, :3]) == moves
         assert np.any(net.params["weight"][:, 3:] != before["weight"][:, 3:])
+
+
+def test_first_weights_are_scaled_and_then_biases_added():
+    settings = replace(SMALL, cell="peephole", input_bias=-1.0, forget_bias=-2.0, output_bias=3.0)
+    scaled = replace(settings, scale=0.125)
+    none = replace(settings, input_bias=0.0, forget_bias=0.0, output_bias=0.0)
+    net, small, plain = (
+        Network(s, 5, 2, np.random.default_rng(0)) for s in (settings, scaled, none)
+    )
+    added = {"i": -1.0, "f": -2.0, "o": 3.0, "g": 0.0}
+    for name, value in plain.params.items():
+        bias = np.zeros_like(value)
+        if name == "bias_ih":
+            for letter, number in added.items():
+                gate(plain.cell, bias, letter)[:] = number
+        np.testing.assert_allclose(net.params[name], value + bias, rtol=1e-6)
+        np.testing.assert_allclose(small.params[name], 0.125 * value + bias, rtol=1e-6)
+
+
+def test_the_cell_without_peepholes_is_the_one_with_peepholes_of_zero():
+    seen, unseen = timing.PLAIN["peepholes"], timing.PLAIN["no peepholes"]
+    rng = np.random.default_rng(0)
+    params = {name: 2 * value for name, value in init(seen, 2, 3, rng).items()}
+    xs = rng.normal(size=(5, 4, 2))
+    blind = {name: 0 * v if name.startswith("p_") else v for name, v in params.items()}
+    ys = forward(unseen, params, xs)[0]
+    np.testing.assert_allclose(ys, forward(seen, blind, xs)[0], rtol=0, atol=1e-13)
+    assert np.abs(ys - forward(seen, params, xs)[0]).max() > 0.1
+    assert check_cell(unseen).ok and check_cell(seen).ok
 
 
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru", "peephole"])
