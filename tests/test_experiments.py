@@ -6,10 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from book.experiments import hs1997
+from book.experiments import hs1997, timing
 from book.experiments.lab import runner, streams, training
 from book.experiments.lab.training import Network, Settings, Task, count, examine, train, units
-from companion import gate, tasks
+from companion import forward, gate, init, tasks
+from companion.gradcheck import check_cell
 from companion.tasks import Batch, grammar
 
 SMALL = Settings("lstm1997", H=3, lr=0.01, B=4, budget=200)
@@ -130,18 +131,12 @@ def test_a_bias_is_added_to_the_gate_of_its_name(bias, letter):
         assert not difference.any(), name
 
 
-def test_what_first_weights_are_made_of():
-    settings = Settings("rnn", H=3, lr=0.01)
-    drawn, scaled, made = (
-        Network(s, 2, 1, np.random.default_rng(0))
-        for s in (
-            settings,
-            replace(settings, scale=0.5),
-            replace(settings, start=lambda params, rng: {k: 0 * v + 2 for k, v in params.items()}),
-        )
-    )
-    np.testing.assert_array_equal(scaled.vector, drawn.vector / 2)
-    assert (made.vector == 2).all()
+def test_an_experiment_may_make_the_first_weights_itself():
+    def start(params, rng):
+        return {name: 0 * value + 2 for name, value in params.items()}
+
+    twos = Settings("rnn", 3, 0.01, start=start)
+    assert (Network(twos, 2, 1, np.random.default_rng(0)).vector == 2).all()
 
 
 class Stub:
@@ -275,6 +270,35 @@ def test_frozen_cells_do_not_learn_and_then_do():
             assert np.any(net.params[name] != before[name]) == moves
         assert np.any(net.params["weight"][:, :3] != before["weight"][:, :3]) == moves
         assert np.any(net.params["weight"][:, 3:] != before["weight"][:, 3:])
+
+
+def test_first_weights_are_scaled_and_then_biases_added():
+    settings = replace(SMALL, cell="peephole", input_bias=-1.0, forget_bias=-2.0, output_bias=3.0)
+    scaled = replace(settings, scale=0.125)
+    none = replace(settings, input_bias=0.0, forget_bias=0.0, output_bias=0.0)
+    net, small, plain = (
+        Network(s, 5, 2, np.random.default_rng(0)) for s in (settings, scaled, none)
+    )
+    added = {"i": -1.0, "f": -2.0, "o": 3.0, "g": 0.0}
+    for name, value in plain.params.items():
+        bias = np.zeros_like(value)
+        if name == "bias_ih":
+            for letter, number in added.items():
+                gate(plain.cell, bias, letter)[:] = number
+        np.testing.assert_allclose(net.params[name], value + bias, rtol=1e-6)
+        np.testing.assert_allclose(small.params[name], 0.125 * value + bias, rtol=1e-6)
+
+
+def test_the_cell_without_peepholes_is_the_one_with_peepholes_of_zero():
+    seen, unseen = timing.PLAIN["peepholes"], timing.PLAIN["no peepholes"]
+    rng = np.random.default_rng(0)
+    params = {name: 2 * value for name, value in init(seen, 2, 3, rng).items()}
+    xs = rng.normal(size=(5, 4, 2))
+    blind = {name: 0 * v if name.startswith("p_") else v for name, v in params.items()}
+    ys = forward(unseen, params, xs)[0]
+    np.testing.assert_allclose(ys, forward(seen, blind, xs)[0], rtol=0, atol=1e-13)
+    assert np.abs(ys - forward(seen, params, xs)[0]).max() > 0.1
+    assert check_cell(unseen).ok and check_cell(seen).ok
 
 
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru", "peephole"])

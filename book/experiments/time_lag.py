@@ -105,12 +105,12 @@ METHODS = ["rnn", "rnn, orthogonal", "rectified rnn, identity"]
 METHODS += ["lstm, forget bias 1", "lstm, forget bias 5", "gru"]
 # The rates of adding and of temporal order.
 RATES = {
-    "rnn": (0.01, 0.01),
+    "rnn": (0.003, 0.01),
     "rnn, orthogonal": (0.001, 0.003),
-    "rectified rnn, identity": (0.001, 0.003),
-    "lstm, forget bias 1": (0.01, 0.01),
-    "lstm, forget bias 5": (0.01, 0.01),
-    "gru": (0.01, 0.01),
+    "rectified rnn, identity": (0.003, 0.01),
+    "lstm, forget bias 1": (0.01, 0.03),
+    "lstm, forget bias 5": (0.03, 0.03),
+    "gru": (0.03, 0.1),
 }
 SETTINGS = {
     "seeds": 10,

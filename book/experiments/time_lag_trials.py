@@ -18,6 +18,10 @@ SETTINGS = {
 }
 
 
+# Where the best rate stood at the edge of the grid, one beyond it was tried, too.
+BEYOND = [("temporal_order", "gru", 0.3)]
+
+
 def outcome(job):
     """Train one network at one rate."""
     return learn(NETWORKS[job["method"]], job["lr"], job)
@@ -32,6 +36,11 @@ def jobs(seeds):
         for task in SETTINGS["tasks"]
         for method in NETWORKS
         for lr in SETTINGS["rates" if method in METHODS else "their rates"]
+    ] + [
+        {"task": task, "T": T, "method": method, "lr": lr, "seed": 100 + seed}
+        for seed in seeds
+        for T in SETTINGS["lags"]
+        for task, method, lr in BEYOND
     ]
 
 

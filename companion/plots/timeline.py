@@ -1,9 +1,9 @@
 """A picture of cited events, one a row."""
 
-from companion.plots.style import COLORS, GREY, INK
+from companion.plots.style import GREY, INK
 
 # A marker for each kind of event, in the order in which the kinds first appear.
-_MARKS = [("o", INK), ("D", COLORS["o"]), ("s", COLORS["f"]), ("^", GREY)]
+_MARKS = [("o", INK), ("D", GREY), ("s", INK), ("^", GREY)]
 
 
 def timeline(ax, events):
