@@ -67,11 +67,11 @@ ENGINE = {
         "np.dot(da_h[t], weight)",
         "np.dot(da_h[t][:, :5], weight[:5].T)",
     ),
-    "dy not added": ("backward_loop", "dstate[0] += dys[t]", "dstate[0] = dys[t]"),
+    "dy not added": ("backward_loop", "d[0] + dys[t]", "dys[t]"),
     "only the last dy": (
         "backward_loop",
-        "dstate[0] += dys[t]",
-        "dstate[0] += dys[t] * (t == T - 1)",
+        "d[0] + dys[t]",
+        "d[0] + dys[t] * (t == T - 1)",
     ),
     "no bias gradient over the batch": (
         "backward_unchecked",

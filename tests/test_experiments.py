@@ -115,22 +115,6 @@ def test_the_gradient_is_clipped():
         assert norm == pytest.approx(1e-3, rel=1e-4) if clip == 1e-3 else norm > 1e-2
 
 
-@pytest.mark.parametrize(("bias", "letter"), [("forget", "f"), ("input", "i"), ("output", "o")])
-def test_a_bias_is_added_to_the_gate_of_its_name(bias, letter):
-    settings = Settings("peephole", H=3, lr=0.01, forget_bias=0)
-    plain, other = (
-        Network(replace(settings, **extra), 2, 1, np.random.default_rng(0))
-        for extra in ({}, {f"{bias}_bias": 5.0})
-    )
-    for name, value in plain.params.items():
-        difference = other.params[name] - value
-        if name == "bias_ih":
-            here = gate("peephole", difference, letter)
-            np.testing.assert_allclose(here, 5, rtol=1e-6)
-            here[:] = 0
-        assert not difference.any(), name
-
-
 def test_an_experiment_may_make_the_first_weights_itself():
     def start(params, rng):
         return {name: 0 * value + 2 for name, value in params.items()}

@@ -430,3 +430,13 @@ def test_an_operator_without_biases_gives_zeros(name):
 
 def test_keys_of_the_rest_of_a_model_are_left_alone():
     assert_same_bits(from_torch(lstm, params | {"weight": np.zeros(3)}), params)
+
+
+def test_a_cell_may_be_given_by_its_name():
+    params = init("lstm", 3, 4, np.random.default_rng(0), np.float32)
+    for there, back in ((to_torch, from_torch), (to_keras, from_keras), (to_onnx, from_onnx)):
+        same = back("lstm", there("lstm", params))
+        total = sum(same[name].sum() for name in same)
+        assert total == pytest.approx(sum(value.sum() for value in params.values()), rel=1e-5)
+        with pytest.raises(ValueError, match="cell must be a Cell or one of rnn, lstm"):
+            there("ltsm", params)

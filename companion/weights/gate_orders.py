@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from companion.cells import Cell
+from companion.cells import Cell, find_cell
 from companion.params import check_array, shapes
 
 # In the letters of our cells; a cell that is missing cannot be expressed in the framework.
@@ -29,6 +29,7 @@ def layers(cell, params):
     NumPy copies; biases that a network has not (torch's `bias=False`) are zeros.
     Raises ValueError for what is none of the three forms, or does not fit the cell.
     """
+    cell = find_cell(cell)
     own = getattr(params, "cell", None)
     kind = own.name if isinstance(own, Cell) else getattr(params, "mode", cell.name)
     if TORCH_MODES.get(kind, kind) != cell.name:

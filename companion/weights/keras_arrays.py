@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from companion.cells import find_cell
 from companion.params import check_array
 from companion.weights.gate_orders import check_network, join, layers, order_in, reorder
 
@@ -18,6 +19,7 @@ def to_keras(cell, params, reset_after=True):
     Raises ValueError for another cell, or params that do not fit it.
     Source: keras.io, LSTM and GRU; Keras's GRU keeps h where z is 1, as ours does.
     """
+    cell = find_cell(cell)
     order = order_in("keras", cell)
     arrays = []
     for p in sum(layers(cell, params), []):
@@ -37,6 +39,7 @@ def from_keras(cell, weights, bidirectional=False, reset_after=True):
     with torch's suffixes; a single bias comes as bias_ih, with zeros in bias_hh.
     Raises ValueError for another cell, a count that is not whole, or arrays that do not fit.
     """
+    cell = find_cell(cell)
     order = order_in("keras", cell)
     directions = 2 if bidirectional else 1
     if not weights or len(weights) % (3 * directions):

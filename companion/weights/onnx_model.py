@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from companion.cells import find_cell
 from companion.params import check_array
 from companion.weights.gate_orders import check_network, join, layers, order_in, reorder
 
@@ -31,6 +32,7 @@ def to_onnx(cell, params, reset_after=True, first_state=False):
     Raises ValueError for another cell, or params that do not fit it.
     Source: the ONNX operator reference, LSTM, GRU and RNN.
     """
+    cell = find_cell(cell)
     import onnx
 
     order = order_in("onnx", cell)
@@ -94,6 +96,7 @@ def from_onnx(cell, model, reset_after=True):
     with torch's suffixes. Raises ValueError if an operator is not of this cell, if the operators
     are not a chain, or if weights are computed instead of stored.
     """
+    cell = find_cell(cell)
     from onnx import numpy_helper
 
     order = order_in("onnx", cell)
