@@ -3,6 +3,8 @@
 from pathlib import Path
 
 from canvas import GREY, INK, MUTED, MUTED_TEXT, Canvas, tint
+from early import perceptron, two_passes
+from overview import chapter_map, learning_loop
 from primer import primer_line
 from unrolled import rnn_jacobians, rnn_unrolled
 from variants import variants
@@ -198,66 +200,6 @@ def rnn_cell():
     return c
 
 
-def learning_loop():
-    """Forward, loss, backward, update, and round again."""
-    c = Canvas(700, 400, "The training loop")
-    boxes = {
-        "forward": (158, 100, "Forward", "3.1  run the cell"),
-        "loss": (542, 100, "Loss", "how wrong?"),
-        "backward": (542, 300, "Backward", "3.2  derivatives"),
-        "update": (158, 300, "Update", "3.3  change weights"),
-    }
-    for x, y, name, note in boxes.values():
-        c.box(x - 132, y - 54, 264, 108, INK, "#f4f6f9", 18, 3)
-        c.text(x, y - 18, name, 29, bold=True)
-        c.text(x, y + 22, note, 22, GREY)
-    c.wire([(290, 100), (410, 100)], INK, 5)
-    c.wire([(542, 154), (542, 246)], INK, 5)
-    c.wire([(410, 300), (290, 300)], INK, 5, dash="14 5")
-    c.wire([(158, 246), (158, 154)], INK, 5)
-    c.text(350, 72, "outputs", 22)
-    c.text(526, 200, "error", 22, anchor="end")
-    c.text(350, 272, "gradients", 21)
-    c.text(176, 200, "new weights", 22, anchor="start")
-    return c
-
-
-def chapter_map():
-    """The nine chapters and what leads to what."""
-    c = Canvas(700, 716, "The nine chapters of the book")
-    places = {  # chapter -> middle x, middle y, width, name, note
-        1: (350, 62, 420, "Background", "why LSTM was made"),
-        2: (350, 180, 420, "Core concepts", "the cell and its gates"),
-        3: (183, 298, 322, "Algorithm", "forward and backward"),
-        4: (517, 298, 322, "Mathematics", "every formula at work"),
-        5: (350, 416, 420, "Practice", "a model in PyTorch"),
-        6: (183, 534, 322, "Applications", "text, speech, series"),
-        7: (517, 534, 322, "Tools", "frameworks and data"),
-        8: (183, 652, 322, "Outlook", "limits and research"),
-        9: (517, 652, 322, "Questions", "short, proven answers"),
-    }
-    fills = {1: "#eef1f6", 2: "#eef1f6", 3: "#dfe6f0", 4: "#dfe6f0", 5: "#eef1f6", 8: "#f6f7f9"}
-    for chapter, (x, y, width, name, note) in places.items():
-        left = x - width / 2
-        c.box(left, y - 42, width, 84, INK, fills.get(chapter, "#f6f7f9"), 16, 2.5)
-        c.box(left + 12, y - 26, 52, 52, None, INK, 26)
-        c.text(left + 38, y, str(chapter), 28, "#ffffff", bold=True)
-        c.text(left + 78, y - 15, name, 26, anchor="start", bold=True)
-        c.text(left + 78, y + 18, note, 20, GREY, "start")
-    for x0, y0, x1, y1 in (
-        (350, 104, 350, 138),
-        (240, 222, 240, 256),
-        (460, 222, 460, 256),
-        (240, 340, 240, 374),
-        (460, 340, 460, 374),
-        (240, 458, 240, 492),
-        (183, 576, 183, 610),
-    ):
-        c.wire([(x0, y0), (x1, y1)], INK, 4)
-    c.wire([(460, 492), (460, 458)], INK, 4)
-    return c
-
-
 def logo():
     """A mark for the site: the state that runs through, and a gate on it."""
     c = Canvas(64, 64, "Long Short-Term Memory", background=None)
@@ -278,6 +220,8 @@ def figures():
         "lstm-backward.svg": lstm_backward(),
         "lstm-unrolled.svg": lstm_unrolled(),
         "rnn-cell.svg": rnn_cell(),
+        "perceptron.svg": perceptron(),
+        "two-passes.svg": two_passes(),
         "primer-line.svg": primer_line(),
         "rnn-unrolled.svg": rnn_unrolled(),
         "rnn-jacobians.svg": rnn_jacobians(),

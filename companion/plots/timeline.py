@@ -2,8 +2,9 @@
 
 from companion.plots.style import GREY, INK
 
-# A marker for each kind of event, in the order in which the kinds first appear.
-_MARKS = [("o", INK), ("D", GREY), ("s", INK), ("^", GREY)]
+# A marker for each kind of event, its edge and its inside, in the order in which the kinds
+# first appear; the colors of the cell's quantities are theirs alone.
+_MARKS = [("o", GREY, GREY), ("D", INK, "#ffffff"), ("s", INK, INK), ("^", GREY, "#ffffff")]
 
 
 def timeline(ax, events):
@@ -18,9 +19,8 @@ def timeline(ax, events):
     marks = dict(zip(kinds, _MARKS, strict=False))
     middle = (events[0].year + events[-1].year) / 2
     for row, event in enumerate(events):
-        marker, color = marks[event.kind]
         side = -1 if event.year > middle else 1
-        ax.plot(event.year, row, marker=marker, color=color, linestyle="none")
+        ax.plot(event.year, row, **_style(*marks[event.kind]))
         ax.annotate(
             event.event,
             (event.year, row),
@@ -34,7 +34,11 @@ def timeline(ax, events):
     ax.xaxis.get_major_locator().set_params(integer=True)
     ax.tick_params(axis="y", length=0)
     ax.grid(axis="y", visible=False)
-    for kind, (marker, color) in marks.items():
-        ax.plot([], [], marker=marker, color=color, linestyle="none", label=kind)
+    for kind, mark in marks.items():
+        ax.plot([], [], **_style(*mark), label=kind)
     ax.legend(loc="upper right", handletextpad=0.2)
     return ax
+
+
+def _style(marker, edge, inside):
+    return {"marker": marker, "linestyle": "none", "color": edge, "markerfacecolor": inside}
