@@ -11,7 +11,7 @@ import pytest
 
 from companion import CELLS, backward, forward, init
 from companion.engine import unroll as engine
-from companion.gradcheck import check_cell, check_gradients
+from companion.gradcheck import check_cell, check_gradients, check_step
 
 lstm = CELLS["lstm"]
 
@@ -25,25 +25,48 @@ def edited(function, old, new):
     return scope[function.__name__]
 
 
-CLASSIC = {
-    "no cell carry": ("dc_prev = dc * f", "dc_prev = 0 * dc"),
+CLASSIC = {  # what is replaced by what, and the rows of `check_step` that it makes wrong
+    "no cell carry": ("dc_prev = dc * f", "dc_prev = 0 * dc", "c_prev"),
     "only the local part carried": (
         "dc_prev = dc * f",
         "dc_prev = dh * o * (1 - tanh_c * tanh_c) * f",
+        "c_prev",
     ),
-    "incoming carry ignored": ("dc = dc + dh", "dc = dh"),
-    "derivative of the squashed value": ("i * (1 - i)", "sigmoid(i) * (1 - sigmoid(i))"),
-    "tanh derivative without the square": ("(1 - g * g)", "(1 - g)"),
-    "c_t for c_{t-1}": ("dc * c_prev", "dc * state[1]"),
-    "carry with the wrong gate": ("dc_prev = dc * f", "dc_prev = dc * i"),
-    "gates in another order": ("(dai, daf, dag, dao)", "(dai, dag, daf, dao)"),
+    "incoming carry ignored": ("dc = dc + dh", "dc = dh", "a_i a_f a_g c_prev"),
+    "way through h ignored": (
+        "dc = dc + dh * o * (1 - tanh_c * tanh_c)",
+        "dc = dc",
+        "a_i a_f a_g c_prev",
+    ),
+    "derivative of the squashed value": (
+        "i * (1 - i)",
+        "sigmoid(i) * (1 - sigmoid(i))",
+        "a_i",
+    ),
+    "tanh derivative without the square": ("(1 - g * g)", "(1 - g)", "a_g"),
+    "c_t for c_{t-1}": ("dc * c_prev", "dc * state[1]", "a_f"),
+    "output gate with the raw state": ("dh * tanh_c * o", "dh * state[1] * o", "a_o"),
+    "carry with the wrong gate": ("dc_prev = dc * f", "dc_prev = dc * i", "c_prev"),
+    "gates in another order": ("(dai, daf, dag, dao)", "(dai, dag, daf, dao)", "a_f a_g"),
 }
+
+
+def with_bug(bug):
+    old, new, _ = CLASSIC[bug]
+    return replace(lstm, derivative=edited(lstm.derivative, old, new))
 
 
 @pytest.mark.parametrize("bug", CLASSIC)
 def test_classic_bug_in_the_derivative_is_caught(bug):
-    report = check_cell(replace(lstm, derivative=edited(lstm.derivative, *CLASSIC[bug])))
+    report = check_cell(with_bug(bug))
     assert not report.ok, report
+
+
+@pytest.mark.parametrize("bug", CLASSIC)
+def test_check_of_a_step_names_the_wrong_rows_and_no_other(bug):
+    report = check_step(with_bug(bug))
+    wrong = [row for row, error in report.errors.items() if error > report.tolerance]
+    assert wrong == CLASSIC[bug][2].split(), report
 
 
 ENGINE = {
@@ -67,7 +90,9 @@ ENGINE = {
         "np.dot(da_h[t], weight)",
         "np.dot(da_h[t][:, :5], weight[:5].T)",
     ),
-    "dy not added": ("backward_loop", "d[0] + dys[t]", "dys[t]"),
+    "dy in place of dh": ("backward_loop", "d[0] + dys[t]", "dys[t]"),
+    "no way back through h": ("backward_loop", "d[0] + np.dot(da_h[t], weight)", "d[0]"),
+    "no carry from step to step": ("backward_loop", "own.get(name, zero)", "zero"),
     "only the last dy": (
         "backward_loop",
         "d[0] + dys[t]",
@@ -113,8 +138,7 @@ def weak_check(cell, T):
 
 def test_a_check_over_two_steps_from_zero_cannot_see_the_dropped_carry():
     """The part of dC_t that came from step t + 1 is dropped on its way to step t - 1."""
-    bug = "only the local part carried"
-    wrong = replace(lstm, derivative=edited(lstm.derivative, *CLASSIC[bug]))
+    wrong = with_bug("only the local part carried")
     assert weak_check(wrong, T=2).ok
     assert not weak_check(wrong, T=3).ok
     assert not check_cell(wrong).ok
