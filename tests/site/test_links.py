@@ -152,6 +152,7 @@ def test_chapters_and_sections_carry_the_numbers_of_the_outline():
         "book/outlook/index": "8",
         "book/faq": "9",
         "book/glossary": "",
+        "book/appendix/replications": "",
         "book/appendix/api": "",
         "book/appendix/benchmarks": "",
         "book/references": "",
