@@ -67,7 +67,7 @@ class Report:
         return all(error <= self.tolerance for error in self.errors.values())
 
     def __str__(self):
-        rows = [("parameter", "shape", "error", "verdict")]
+        rows = [("value", "shape", "error", "verdict")]
         for name, error in self.errors.items():
             verdict = "right" if error <= self.tolerance else "WRONG"
             rows.append((name, str(self.shapes[name]), _bound(error), verdict))

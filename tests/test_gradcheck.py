@@ -44,7 +44,7 @@ def test_check_gradients_finds_the_wrong_one(method):
     assert not report.ok
     assert report.errors["a"] <= report.tolerance < report.errors["b"]
     lines = str(report).splitlines()
-    assert lines[1].split() == ["parameter", "shape", "error", "verdict"]
+    assert lines[1].split() == ["value", "shape", "error", "verdict"]
     assert lines[2].endswith("right") and lines[3].endswith("WRONG")
 
 
