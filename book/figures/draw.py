@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from canvas import GREY, INK, MUTED, MUTED_TEXT, Canvas, tint
-from early import perceptron, two_passes
+from early import perceptron, three_functions, two_passes
 from overview import chapter_map, learning_loop
 from primer import primer_line
 from unrolled import rnn_jacobians, rnn_unrolled
@@ -220,6 +220,7 @@ def figures():
         "lstm-backward.svg": lstm_backward(),
         "lstm-unrolled.svg": lstm_unrolled(),
         "rnn-cell.svg": rnn_cell(),
+        "three-functions.svg": three_functions(),
         "perceptron.svg": perceptron(),
         "two-passes.svg": two_passes(),
         "primer-line.svg": primer_line(),

@@ -1,4 +1,4 @@
-"""The perceptron, and a network with one hidden layer with the two passes of back-propagation."""
+"""Three functions of two inputs, a perceptron, and the two passes of back-propagation."""
 
 from canvas import GREY, INK, Canvas, tint
 
@@ -6,6 +6,25 @@ from companion.plots.style import COLORS
 
 HIDDEN, DASH = COLORS["h"], "12 6"
 PAPER = "#f4f6f9"
+
+
+def three_functions():
+    """AND, OR and XOR on the corners of a square; a full dot is an answer of 1."""
+    c = Canvas(700, 208, "Three functions of two inputs")
+    answers = {"AND": (0, 0, 0, 1), "OR": (0, 1, 1, 1), "XOR": (0, 1, 1, 0)}
+    for x, (name, row) in zip((122, 350, 578), answers.items(), strict=True):
+        c.box(x - 108, 48, 216, 154, fill=PAPER, radius=16)
+        c.text(x, 26, name, 25, bold=True)
+        for k, answer in enumerate(row):
+            right, up = divmod(k, 2)  # the inputs x_1 and x_2
+            side = 1 if right else -1
+            dot_x, dot_y = x + 42 * side, 84 if up else 166
+            c.dot(dot_x, dot_y, INK, 15)
+            if not answer:
+                c.dot(dot_x, dot_y, "#ffffff", 11)
+            anchor = "start" if right else "end"
+            c.text(dot_x + 24 * side, dot_y, f"{right} {up}", 22, GREY, anchor)
+    return c
 
 
 def perceptron():
