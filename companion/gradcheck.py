@@ -14,29 +14,29 @@ from companion.engine import backward, forward
 from companion.params import init
 
 # Complex step: no subtraction, so the step can be tiny and the result is good to rounding error.
-# Central difference: step and tolerance balance rounding (eps/h) against curvature (h²).
+# Central difference: step and tolerance balance rounding (1e-16/ε) against curvature (ε²).
 METHODS = {"complex": (1e-30, 1e-11), "central": (1e-5, 1e-7)}
 
 
-def complex_step(f, x):
-    """Gradient of the real-valued f at x by the complex step, Im f(x + ih) / h with h = 1e-30.
+def complex_step(F, x):
+    """Gradient of the real-valued F at x by the complex step, Im F(x + iε) / ε with ε = 1e-30.
 
-    f: a function of one array that also works on complex numbers. x: float64, any shape.
+    F: a function of one array that also works on complex numbers. x: float64, any shape.
     Returns an array of the shape of x, right to about 1e-15 relative.
     Source: Squire and Trapp (1998); {eq}`eq-backward-complex-step`.
     """
-    h, _ = METHODS["complex"]
-    return _each_element(x, lambda at, unit: f(at + 1j * h * unit).imag / h)
+    eps, _ = METHODS["complex"]
+    return _each_element(x, lambda at, unit: F(at + 1j * eps * unit).imag / eps)
 
 
-def central_difference(f, x):
-    """Gradient of the real-valued f at x by (f(x + h) - f(x - h)) / 2h with h = 1e-5.
+def central_difference(F, x):
+    """Gradient of the real-valued F at x by (F(x + ε) - F(x - ε)) / 2ε with ε = 1e-5.
 
-    f: a function of one array. x: float64, any shape.
-    Returns an array of the shape of x, right to about 1e-10 where f is of order 1 and smooth.
+    F: a function of one array. x: float64, any shape.
+    Returns an array of the shape of x, right to about 1e-10 where F is of order 1 and smooth.
     """
-    h, _ = METHODS["central"]
-    return _each_element(x, lambda at, unit: (f(at + h * unit) - f(at - h * unit)) / (2 * h))
+    eps, _ = METHODS["central"]
+    return _each_element(x, lambda at, unit: (F(at + eps * unit) - F(at - eps * unit)) / (2 * eps))
 
 
 def _each_element(x, derivative):

@@ -1,4 +1,4 @@
-"""The plain recurrent network of Elman (1990), with tanh."""
+"""The plain recurrent network with tanh (that of Elman, 1990, has logistic units)."""
 
 from companion.activations import tanh
 from companion.cells.cell import Cell

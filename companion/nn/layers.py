@@ -5,7 +5,7 @@ from companion.nn.layer import Layer
 
 
 class RNN(Layer):
-    """Plain recurrent layer with tanh (Elman 1990); drop-in for torch.nn.RNN. See `Layer`."""
+    """Plain recurrent layer with tanh; drop-in for torch.nn.RNN. See `Layer`."""
 
     cell = CELLS["rnn"]
 
