@@ -51,7 +51,7 @@ def parts():
     """The text of `shakespeare` as the model was trained on it: a dict of three strings.
 
     "test" is the last tenth, from A Midsummer Night's Dream, "validation" a twentieth from the
-    middle of Romeo and Juliet, which chose between networks, and "training" is all the rest.
+    middle of Romeo and Juliet, which chose the epoch, and "training" is all the rest.
     """
     text = shakespeare()
     N = len(text)
@@ -67,7 +67,7 @@ def run(model, text, state=None):
     """Read a text in one piece and keep all that happens: a `Reading`.
 
     text: T ≥ 1 characters of the alphabet. state: where to go on from, as a Reading has it;
-    None means zeros. For every character 6 H numbers are kept, so this is for up to some ten
+    None means zeros. For every character 7 H numbers are kept, so this is for up to some ten
     thousand characters; `bits` alone needs far less.
     Raises ValueError for an empty text or a character that is not in the alphabet.
     """
