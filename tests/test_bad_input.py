@@ -76,8 +76,12 @@ def tape_of(name):
         (lambda: Cell("x", ("a",), (), (), (), None, None), "states must start with 'h'"),
         (lambda: Cell("x", ["a"], ("h",), (), (), None, None), "gates must be a tuple of names"),
         (
+            lambda: Cell("x", ("a",), ("h",), (), (), None, None, forgets=("a", 2)),
+            r"forgets must be one of \('a',\) and 1 or -1, got \('a', 2\)",
+        ),
+        (
             lambda: Cell("x", ("a",), ("h",), (), (), None, None, forgets=("f", 1)),
-            r"forgets must name one of \('a',\), got 'f'",
+            r"forgets must be one of \('a',\) and 1 or -1, got \('f', 1\)",
         ),
         (lambda: Cell("x", ("a",), ("h",), ("c",), (), None, None), "carries must be among"),
         (
@@ -127,12 +131,17 @@ def short(method, k):
 
 SHORT = {
     "state": (short("step", 0), r"step of peephole must return the tuples state of 2, kept of 5"),
-    "kept": (short("step", 1), r"step of .* got tuples of \[2, 4\]"),
+    "kept": (short("step", 1), r"step of .* got \[2, 4\]"),
     "da": (short("derivative", 0), "derivative of peephole must .* da of 4, dcarry of 1, dp of 3"),
-    "dcarry": (short("derivative", 1), r"derivative of .* got tuples of \[4, 0, 3\]"),
-    "dp": (short("derivative", 2), r"derivative of .* got tuples of \[4, 1, 2\]"),
+    "dcarry": (short("derivative", 1), r"derivative of .* got \[4, 0, 3\]"),
+    "dp": (short("derivative", 2), r"derivative of .* got \[4, 1, 2\]"),
     "none": ({"derivative": None}, "peephole must have a derivative to go backward, got None"),
-    "bare": ({"step": lambda a, carry, p: a[0]}, r"step of peephole must .* got tuples of \[1\]"),
+    "bare": ({"step": lambda a, carry, p: a[0]}, r"step of peephole must .* got \['ndarray'\]"),
+    "list": (
+        {"derivative": lambda d, state, kept, carry, p: ([*kept[:4]], (carry[0],), p)},
+        r"derivative of peephole must .* got \['list', 1, 3\]",
+    ),
+    "one list": ({"step": lambda a, carry, p: [a[:2], a]}, r"step of .* got \['list'\]"),
 }
 
 
@@ -158,6 +167,7 @@ def test_a_cell_may_be_given_by_its_name():
     assert history("lstm", own)["f"].shape == (6, 3, 5)
     np.testing.assert_array_equal(gate("lstm", params["bias_ih"], "f"), params["bias_ih"][5:10])
     assert init("gru", 4, 5, rng)["weight_ih"].shape == (15, 4)
-    for call in (lambda: forward("lsmt", params, xs), lambda: init(None, 4, 5, rng)):
+    wrong = ("lsmt", None, ["lstm"])
+    for call in [lambda cell=cell: forward(cell, params, xs) for cell in wrong]:
         with pytest.raises(ValueError, match="cell must be a Cell or one of rnn, lstm, peephole"):
             call()

@@ -1,11 +1,12 @@
 """How the variants hang together: what each becomes where its difference is taken away."""
 
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 
 import numpy as np
 import pytest
 
 from companion import CELLS, forward, gate, history, init
+from companion.cells import held_open
 from companion.params import shapes
 
 T, B, D, H = 12, 2, 3, 4
@@ -169,6 +170,12 @@ def test_the_gate_that_forgets_decides_how_much_of_the_state_stays(cell):
         new, _ = cell.step(tuple(a.values()), (np.ones((1, 1)),), p)
         shares.append(new[cell.states.index(state)].item())
     np.testing.assert_allclose(shares, [0, 0.5, 1], atol=1e-9)
+
+
+def test_a_gate_that_is_left_out_forgets_no_longer():
+    assert CELLS["no_input_gate"].forgets == CELLS["lstm"].forgets == ("f", 1)
+    assert CELLS["lstm1997"].forgets is None
+    assert held_open(replace(CELLS["lstm"], forgets=None), "i", "none").forgets is None
 
 
 @pytest.mark.parametrize("name", ["lstm", "lstm1997", "no_input_gate", "no_forget_gate"])

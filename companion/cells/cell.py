@@ -59,8 +59,8 @@ class Cell:
             raise ValueError(f"carries must be among the states {self.states}, got {unknown}")
         if self.split and self.gates[-len(self.split) :] != self.split:
             raise ValueError(f"split must be the last of the gates {self.gates}, got {self.split}")
-        if self.forgets and self.forgets[0] not in self.gates:
-            raise ValueError(f"forgets must name one of {self.gates}, got {self.forgets[0]!r}")
+        if self.forgets and not (self.forgets[0] in self.gates and self.forgets[1] in (1, -1)):
+            raise ValueError(f"forgets must be one of {self.gates} and 1 or -1, got {self.forgets}")
 
     def __repr__(self):
         return f"<cell {self.name!r}: gates {' '.join(self.gates)}, state {' '.join(self.states)}>"
@@ -97,14 +97,12 @@ def check_returns(cell, derivative):
         return tuple(np.full((1, 1), 0.5) for _ in names)
 
     def check(which, result, wanted):
-        groups = result if isinstance(result, tuple | list) else (result,)
-        got = [len(group) if isinstance(group, tuple | list) else 1 for group in groups]
+        groups = result if isinstance(result, tuple) else (result,)
+        got = [len(g) if isinstance(g, tuple) else type(g).__name__ for g in groups]
         if got != [len(names) for names in wanted.values()]:
             counts = ", ".join(f"{part} of {len(names)}" for part, names in wanted.items())
-            raise ValueError(
-                f"{which} of {cell.name} must return the tuples {counts}, got tuples of {got}"
-            )
-        return groups
+            raise ValueError(f"{which} of {cell.name} must return the tuples {counts}, got {got}")
+        return result
 
     a, carry, p = map(halves, (cell.pre_activations, cell.carries, cell.peepholes))
     with np.errstate(all="ignore"):
@@ -114,6 +112,6 @@ def check_returns(cell, derivative):
             return
         if cell.derivative is None:
             raise ValueError(f"{cell.name} must have a derivative to go backward, got None")
-        result = cell.derivative(halves(cell.states), tuple(state), tuple(kept), carry, p)
+        result = cell.derivative(halves(cell.states), state, kept, carry, p)
         wanted = {"da": cell.pre_activations, "dcarry": cell.carries, "dp": cell.peepholes}
         check("derivative", result, wanted)
