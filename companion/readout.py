@@ -38,6 +38,17 @@ def linear_backward(params, hs, dys):
     return grads, dys @ params["weight"]
 
 
+def log_softmax(logits):
+    """Logarithms of softmax(logits), for any finite logits and -inf, which has probability 0.
+
+    logits: (..., K), each row with a number above -inf. Returns the same shape.
+    """
+    with np.errstate(over="ignore"):  # a difference below -1e308 is rightly -inf
+        # Complex numbers, as the complex step has them, are sorted by their real part.
+        shifted = logits - logits.real.max(-1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
+
+
 def cross_entropy(logits, targets):
     """Mean cross-entropy of softmax(logits) in nats, and its derivative.
 

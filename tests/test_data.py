@@ -1,4 +1,6 @@
+import hashlib
 from functools import partial
+from importlib.resources import files
 
 import numpy as np
 import pytest
@@ -6,7 +8,17 @@ import torch
 from torch import nn
 
 from companion import tasks
-from companion.data import draws, encode, load_result, shakespeare, streams, stretches
+from companion.data import (
+    draws,
+    encode,
+    load_japanese_vowels,
+    load_result,
+    packed,
+    padded,
+    shakespeare,
+    streams,
+    stretches,
+)
 from companion.nn import LSTM
 from companion.train import Options, fit
 
@@ -99,3 +111,77 @@ def test_fit_eats_both():
     options = Options(epochs=8, carry=True, optimizer=adam)
     history = fit(Reader(3, 3, True), loss, batches, options)
     assert history.train[-1] < 0.3 * history.train[0]
+
+
+def test_the_vowels_are_those_that_were_published():
+    train, test, card = load_japanese_vowels()
+    assert np.bincount(train.labels).tolist() == [30] * 9
+    assert np.bincount(test.labels).tolist() == [31, 35, 88, 44, 29, 24, 40, 50, 29]
+    for split, count in ((train, 270), (test, 370)):
+        assert len(split.sequences) == len(split.labels) == count
+        lengths = {len(x) for x in split.sequences}
+        assert 7 <= min(lengths) and max(lengths) <= 29
+        assert all(x.shape[1] == 12 and x.dtype == np.float32 for x in split.sequences)
+    # The first and the last number of the first utterance, as the files have them.
+    first = train.sequences[0]
+    assert len(first) == 20 and first[0, 0] == np.float32(1.860936)
+    assert first[-1, -1] == np.float32(-0.175986) and first[0, 1] == np.float32(-0.207383)
+    train.sequences[0][:] = 0
+    assert load_japanese_vowels().train.sequences[0].any()  # a copy
+
+
+def test_a_card_tells_source_licence_and_bytes():
+    card = load_japanese_vowels().card
+    content = files("companion.data").joinpath("japanese_vowels.npz").read_bytes()
+    assert len(content) < 500_000
+    assert card.checksum == hashlib.sha256(content).hexdigest()
+    lines = str(card).splitlines()
+    assert [line.split()[0] for line in lines] == list(card._fields)
+    assert "licence   CC BY 4.0" in lines and max(map(len, lines)) <= 90
+
+
+def unequal():
+    lengths = [3, 1, 5, 2, 4]
+    return [np.full((T, 2), k + 1, np.float32) for k, T in enumerate(lengths)], [4, 3, 2, 1, 0]
+
+
+def test_padded_batches_hold_each_sequence_once_with_its_length_and_label():
+    sequences, labels = unequal()
+    batches = padded(sequences, labels, 2, seed=3)
+    for epoch in range(3):
+        seen = []
+        for (x, lengths), y in batches(epoch):
+            assert x.shape == (lengths.max(), len(y), 2) and len(y) <= 2
+            for column, T, label in zip(x.unbind(1), lengths, y, strict=True):
+                k = 4 - int(label)
+                assert torch.equal(column[:T], torch.from_numpy(sequences[k]))
+                assert not column[T:].any()
+                seen.append(k)
+        assert sorted(seen) == [0, 1, 2, 3, 4]
+
+    def order(batches, epoch):
+        return [int(k) for _, y in batches(epoch) for k in y]
+
+    assert order(batches, 1) == order(batches, 1) == order(padded(sequences, labels, 3, 3), 1)
+    assert len({tuple(order(batches, epoch)) for epoch in range(6)}) > 3
+    assert (
+        order(padded(sequences, labels, 2), 0) == order(padded(sequences, labels, 2), 7) == labels
+    )
+    for broken in (([], [], 2), (sequences, labels[:4], 2), (sequences, labels, 0)):
+        with pytest.raises(ValueError, match="sequences must be at least one"):
+            padded(*broken)
+    with pytest.raises(ValueError, match="none empty"):
+        padded([np.zeros((0, 2))], [0], 1)
+
+
+def test_packed_hides_the_filling_from_the_layer():
+    (x, lengths), _ = next(padded(*unequal(), 5)(0))
+    layer = LSTM(2, 3)
+    _, (h, _) = layer(packed(x, lengths))
+    _, (h_filled, _) = layer(x)
+    for k, T in enumerate(lengths):
+        alone = layer(x[:T, k])[1][0]
+        torch.testing.assert_close(h[:, k], alone, rtol=0, atol=1e-6)  # float32, sums reordered
+    assert (h - h_filled).abs().max() > 0.01
+    back, counts = torch.nn.utils.rnn.pad_packed_sequence(packed(x, lengths))
+    assert torch.equal(back, x) and torch.equal(counts, lengths)

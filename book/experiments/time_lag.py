@@ -115,7 +115,7 @@ RATES = {
 SETTINGS = {
     "seeds": 10,
     "tasks": list(TASKS),
-    "lags": [10, 25, 50, 100],
+    "lags": [10, 25, 50],
     "methods": {
         name: NETWORKS[name] | {"lr": dict(zip(TASKS, RATES[name], strict=True))}
         for name in METHODS

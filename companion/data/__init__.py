@@ -1,16 +1,22 @@
 """Real data for the book's pages, and what its long experiments and benchmarks measured."""
 
-from companion.data.batches import draws, streams, stretches
+from companion.data.batches import draws, packed, padded, streams, stretches
+from companion.data.card import Card
 from companion.data.stored import Event, load_benchmark, load_events, load_result
 from companion.data.text import encode, shakespeare
+from companion.data.vowels import load_japanese_vowels
 
 __all__ = [
+    "Card",
     "Event",
     "draws",
     "encode",
     "load_benchmark",
     "load_events",
+    "load_japanese_vowels",
     "load_result",
+    "packed",
+    "padded",
     "shakespeare",
     "streams",
     "stretches",

@@ -61,3 +61,47 @@ def draws(make, B, count, seed=0):
             yield xs, (targets, mask)
 
     return batches
+
+
+def padded(sequences, labels, B, seed=None):
+    """Batches of sequences of unequal length, filled up with zeros, for `fit`. Needs torch.
+
+    sequences: N float arrays (T_k, D). labels: N whole numbers. B: sequences in a batch.
+    seed: of the order, drawn anew for every epoch from the seed and the epoch, so that a training
+    that is resumed meets the same batches; None keeps the order that is given.
+    Returns a function of the epoch. It yields pairs ((x, lengths), y): x (T, B, D), T being the
+    longest of the batch, lengths (B,) and y (B,), both int64; the last batch may be smaller.
+    Raises ValueError for no sequence or an empty one, another number of labels, or B below 1.
+    """
+    import torch
+
+    xs = [torch.as_tensor(x) for x in sequences]
+    y, lengths = torch.as_tensor(labels), torch.tensor([len(x) for x in xs])
+    if not xs or len(xs) != len(y) or B < 1 or lengths.min() < 1:
+        raise ValueError(
+            "sequences must be at least one, none empty, with one label each, and B at least 1, "
+            f"got {len(xs)} sequences, {len(y)} labels and B = {B}"
+        )
+
+    def batches(epoch):
+        order = np.arange(len(xs))
+        if seed is not None:
+            order = np.random.default_rng([seed, epoch]).permutation(order)
+        for start in range(0, len(xs), B):
+            part = torch.from_numpy(order[start : start + B])
+            x = torch.nn.utils.rnn.pad_sequence([xs[k] for k in part])
+            yield (x, lengths[part]), y[part]
+
+    return batches
+
+
+def packed(x, lengths):
+    """A padded batch as torch packs it, so that no layer ever sees the filling. Needs torch.
+
+    x: (T, B, D). lengths: (B,), each from 1 to T, in any order.
+    Returns a `PackedSequence`, which `torch.nn.LSTM` and the layers of `companion.nn` take;
+    `torch.nn.utils.rnn.pad_packed_sequence` undoes it.
+    """
+    from torch.nn.utils.rnn import pack_padded_sequence
+
+    return pack_padded_sequence(x, lengths.cpu(), enforce_sorted=False)

@@ -1,0 +1,40 @@
+"""Where a network of time_lag fails, does it fail at the neighbouring learning rates, too?"""
+
+from book.experiments.lab.runner import run
+from book.experiments.time_lag import NETWORKS, SHARED, learn
+
+SETTINGS = {
+    "seeds": 10,
+    # The shortest length at which at most half of a network's runs in time_lag solved the task,
+    # and the rates of time_lag_trials on either side of the one that was chosen.
+    "cells": [
+        {"task": "temporal_order", "T": 25, "method": "rnn", "rates": [0.003, 0.03]},
+        {"task": "adding", "T": 50, "method": "lstm, forget bias 1", "rates": [0.003, 0.03]},
+        {"task": "temporal_order", "T": 50, "method": "lstm, forget bias 1", "rates": [0.01, 0.1]},
+        {"task": "adding", "T": 50, "method": "rectified rnn, identity", "rates": [0.001, 0.01]},
+        {"task": "temporal_order", "T": 50, "method": "rnn, orthogonal", "rates": [0.001, 0.01]},
+        {"task": "adding", "T": 10, "method": "rnn", "rates": [0.001, 0.01]},
+        {"task": "adding", "T": 10, "method": "rnn, orthogonal", "rates": [0.0003, 0.003]},
+    ],
+    "networks": NETWORKS,
+    **SHARED,
+}
+
+
+def outcome(job):
+    """Train one network at one rate."""
+    return learn(NETWORKS[job["method"]], job["lr"], job)
+
+
+def jobs(seeds):
+    """Every cell and rate, on the seeds of time_lag."""
+    return [
+        {key: cell[key] for key in ("task", "T", "method")} | {"lr": lr, "seed": 10 + seed}
+        for cell in SETTINGS["cells"]
+        for lr in cell["rates"]
+        for seed in seeds
+    ]
+
+
+if __name__ == "__main__":
+    run("time_lag_rates", __doc__, SETTINGS, jobs, outcome)
