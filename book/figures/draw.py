@@ -136,7 +136,7 @@ def lstm_backward():
         index = "C" if letter == "g" else letter
         c.text(x - 8, 309, rf"$\mathrm{{d}}a_{{{index},t}}$", 24, color, "end")
     c.box(114, bar - 24, 406, 48, INK, "#ffffff", 24, 3)
-    c.text(320, bar, r"$\mathrm{d}[\,h_{t-1},\,x_t\,]$", 28)
+    c.text(320, bar, r"$[\,\mathrm{d}h_{t-1}|_a,\ \mathrm{d}x_t\,]$", 28)
     c.wire([(114, bar), (6, bar)], hidden, 5, dash=dash)
     c.text(48, bar - 30, r"$\mathrm{d}h_{t-1}|_a$", 22, hidden)
     c.wire([(320, bar + 24), (320, 474)], INK, 5, dash=dash)
