@@ -111,7 +111,7 @@ def ctc_beam_search(log_probs, width, language=None):
         blank, label = defaultdict(lambda: -inf), defaultdict(lambda: -inf)
         for tokens, (after_blank, after_label) in beam.items():
             both = _log_add(after_blank, after_label)
-            blank[tokens] = _log_add(blank[tokens], both + log_p[BLANK])
+            blank[tokens] = both + log_p[BLANK]
             if tokens:  # the last label goes on
                 label[tokens] = _log_add(label[tokens], after_label + log_p[tokens[-1]])
             if tokens not in extra:
