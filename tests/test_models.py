@@ -120,8 +120,11 @@ def test_correlations_are_those_of_numpy():
     for k in (0, 1, 3):
         assert abs(found[k] - np.corrcoef(values[:, k], wanted)[0, 1]) < 1e-12
     assert found[2] == 0
-    with pytest.raises(ValueError, match="must have shapes"):
-        correlations(values, wanted[:-1])
+    both = correlations(values, np.stack([wanted, -wanted]))
+    np.testing.assert_allclose(both, [found, -found], rtol=0, atol=1e-12)
+    for misfit in (wanted[:-1], wanted[:, None], np.stack([wanted])[None]):
+        with pytest.raises(ValueError, match="must have shapes"):
+            correlations(values, misfit)
 
 
 def test_the_experiment_trains_and_stores_what_it_measured(monkeypatch, tmp_path):

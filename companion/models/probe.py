@@ -26,20 +26,21 @@ def properties(text):
 
 
 def correlations(values, wanted):
-    """Pearson's correlation of every unit with one property; 0 for what never changes.
+    """Pearson's correlation of every unit with a property, or each of P; 0 for what never changes.
 
-    values: (T, H), one trace a unit. wanted: (T,). Returns (H,), float64.
+    values: (T, H), one trace a unit. wanted: (T,) or (P, T). Returns (H,) or (P, H), float64.
     Raises ValueError unless both have the same T ≥ 2.
     """
-    if values.ndim != 2 or wanted.shape != values.shape[:1] or len(wanted) < 2:
+    fits = values.ndim == 2 and wanted.ndim in (1, 2) and wanted.shape[-1] == len(values)
+    if not fits or len(values) < 2:
         raise ValueError(
-            f"values and wanted must have shapes (T, H) and (T,) with T ≥ 2, "
+            f"values and wanted must have shapes (T, H) and (T,) or (P, T) with T ≥ 2, "
             f"got {values.shape} and {wanted.shape}"
         )
     values = values - values.mean(0, dtype=np.float64)
-    wanted = wanted - wanted.mean(dtype=np.float64)
-    spread = np.sqrt((values * values).sum(0) * (wanted @ wanted))
-    return np.divide(wanted @ values, spread, out=np.zeros(values.shape[1]), where=spread > 0)
+    wanted = wanted - wanted.mean(-1, keepdims=True, dtype=np.float64)
+    spread = np.sqrt((values**2).sum(0) * (wanted**2).sum(-1, keepdims=True))
+    return np.divide(wanted @ values, spread, out=np.zeros(spread.shape), where=spread > 0)
 
 
 def _since(text, mark):
