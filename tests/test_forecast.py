@@ -36,7 +36,7 @@ one, many = rng.normal(size=40), rng.normal(size=(40, 3))
 
 @pytest.mark.parametrize("times", [np.arange(30, 60), np.arange(30, 90, 7), np.array([31])])
 @pytest.mark.parametrize("ahead", [1, 5, [1, 5, 3]])
-@pytest.mark.parametrize("window", [None, 1, 12])
+@pytest.mark.parametrize("window", [None, 1, 12, 40])
 def test_training_ends_where_its_last_target_is_known(times, ahead, window):
     folds = splits(times, 4, ahead, window, start=9)
     np.testing.assert_array_equal(np.concatenate([test for _, test in folds]), times)

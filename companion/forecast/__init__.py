@@ -3,7 +3,7 @@
 A series has shape (T,) or (T, D). Step t is its row t, counted from 0. A forecast is issued at a
 time t, the last step that it may read, and is about step t + ahead. A forecaster is a function
 (series, times) -> forecasts, one row a time; `find_leak` says exactly what it must be, and finds
-out whether it reads its future. With a model that is fitted again every 50 times::
+out whether it reads its future. With a model that is fitted again every 50 times:
 
     def forecaster(series, times):
         return np.concatenate([

@@ -1,9 +1,8 @@
 """Forecasts that need no model; what every model is compared with.
 
-Each is a forecaster as it stands or with its period filled in:
-`lambda series, times: seasonal_naive(series, times, 24)`. For `ahead` a number, it returns
-(N,), for a list of A numbers (N, A); with D behind where the series has it.
-All raise ValueError for other arguments. Source: Hyndman and Athanasopoulos (2021), 5.2.
+Each is a forecaster as it stands, or with its period filled in:
+`lambda series, times: seasonal_naive(series, times, 24)`.
+Source: Hyndman and Athanasopoulos (2018), 3.1, for all but `climatology` with a period.
 """
 
 import numpy as np
@@ -14,7 +13,9 @@ from companion.forecast.checks import check_ahead, check_count, check_series, ch
 def naive(series, times, ahead=1):
     """The last value stays: persistence, the best forecast of a random walk.
 
-    series: (T,) or (T, D). times: (N,), when the forecasts are issued. ahead: steps, each >= 1.
+    series: (T,) or (T, D). times: (N,), when the forecasts are issued. ahead: steps, each at
+    least 1. Returns (N,), or (N, A) for a list of A steps, with D behind where the series has it.
+    Raises ValueError for other arguments.
     """
     series, issued, _ = _check(series, times, ahead, 0)
     return series[issued]
@@ -24,6 +25,8 @@ def drift(series, times, ahead=1):
     """The mean step so far goes on: a line through the first value and the last.
 
     series: (T,) or (T, D). times: (N,), each at least 1. ahead: steps, each at least 1.
+    Returns (N,), or (N, A) for a list of A steps, with D behind where the series has it.
+    Raises ValueError for other arguments.
     """
     series, issued, target = _check(series, times, ahead, 1)
     steps = ((target - issued) / issued).reshape(issued.shape + (1,) * (series.ndim - 1))
@@ -35,6 +38,8 @@ def seasonal_naive(series, times, period, ahead=1):
 
     series: (T,) or (T, D). times: (N,), each at least period - 1. period: steps of a season.
     ahead: steps, each at least 1.
+    Returns (N,), or (N, A) for a list of A steps, with D behind where the series has it.
+    Raises ValueError for other arguments.
     """
     series, latest = _latest(series, times, period, ahead)
     return series[latest]
@@ -43,8 +48,10 @@ def seasonal_naive(series, times, period, ahead=1):
 def climatology(series, times, period, ahead=1):
     """The mean of all known values at the same place of the period.
 
-    series: (T,) or (T, D). times: (N,), each at least period - 1. period: steps of a season; with
-    1 it is the mean of all that is known. ahead: steps, each at least 1.
+    series: (T,) or (T, D). times: (N,), each at least period - 1. period: steps of a season; if
+    it is 1, the mean of all that is known is taken. ahead: steps, each at least 1.
+    Returns (N,), or (N, A) for a list of A steps, with D behind where the series has it.
+    Raises ValueError for other arguments.
     """
     series, latest = _latest(series, times, period, ahead)
     sums = np.empty_like(series)

@@ -28,12 +28,13 @@ def rmse(targets, forecasts):
 def mase(targets, forecasts, past, period=1):
     """Mean absolute scaled error: that of the forecasts over that of the naive one on the past.
 
-    Below 1 the forecasts are better than those of the (seasonal) naive forecaster, one step
-    (period) ahead, were on the past; with targets further ahead 1 is no longer that border.
-    targets, forecasts: of one shape, (N,) or (N, ...). past: (T,), what the forecaster was fitted
-    on. period: steps of a season, 1 for none. Returns a number, without units.
+    Below 1 the forecasts err less than the naive forecaster did on the past, one period ahead.
+
+    targets, forecasts: of one shape, (N,) or (N, ...). past: (T,), what the forecaster was
+    fitted on. period: steps of a season, 1 for none.
+    Returns a number, without units.
     Raises ValueError for other arguments, and for a past that repeats itself exactly.
-    Source: Hyndman and Koehler (2006); with a period, Hyndman and Athanasopoulos (2021), 5.8.
+    Source: Hyndman and Koehler (2006); with a period, Hyndman and Athanasopoulos (2018), 3.4.
     """
     past = check_series(past, "past")
     if past.ndim != 1 or np.isnan(past).any():
@@ -60,8 +61,9 @@ def skill(error, baseline):
 def pinball(targets, quantiles, levels):
     """Pinball loss of forecast quantiles, in the units of the series; its mean is the score.
 
-    With y the target and q the quantile of level p it is p · (y - q) where y >= q, and
-    (1 - p) · (q - y) elsewhere: the true quantile makes the mean of it smallest.
+    It is level · (target - quantile) where the target is the larger, and
+    (1 - level) · (quantile - target) elsewhere: the true quantile makes the mean of it smallest.
+
     targets: (N,) or (N, ...). quantiles: the same with one axis more, (..., K). levels: (K,),
     each between 0 and 1. Returns the losses, of the shape of quantiles.
     Raises ValueError for other shapes or levels, or NaN. Source: Koenker and Bassett (1978).

@@ -22,11 +22,12 @@ def mean_interval(values, block, rng=None, draws=2000):
     Series as long as this one are put together from stretches of `block` values, drawn anywhere
     in it with replacement; the middle 95 % of their means, moved so that their own expectation
     lies on the mean of the values. So what hangs together within a block stays together.
+
     values: (N,) in order of time; with further axes, the mean is taken over them first.
     block: steps, long enough that values so far apart have little to do with each other, and at
     least as many as a forecast reaches ahead; at most N / 2. With few blocks the interval is
-    somewhat too narrow: of 15 blocks of an AR(1) with factor 0.8 it holds the mean in 90 % of
-    series, not 95 %, where single values (block = 1) make it 46 %.
+    somewhat too narrow: of 15 blocks of an AR(1) with factor 0.8 it holds the mean in about
+    90 % of series, not 95 %; block = 1 makes that 46 %.
     rng: a `numpy.random.Generator`; None means seed 0.
     Returns (low, high). Raises ValueError for other arguments, or NaN.
     Source: Künsch (1989).
@@ -41,6 +42,7 @@ def difference_interval(first, second, block, rng=None, draws=2000):
 
     Where it lies below 0 the first forecaster is better. Paired, since an hour that is hard for
     one is hard for the other; in moving blocks, as in `mean_interval`.
+
     first, second: of one shape, (N,) or (N, ...): absolute or squared errors, or losses, not
     their means. block, rng, draws: as in `mean_interval`. Returns (low, high).
     Raises ValueError for other arguments, or NaN.
@@ -57,6 +59,7 @@ def coverage(targets, low, high, block, rng=None):
     independent targets would be as sure as these, and Wilson's interval is taken for so many;
     so it has a width where all are covered, where N / block counts. With few blocks it is
     somewhat too narrow, like `mean_interval`.
+
     targets: (N,) or (N, ...), in order of time. low, high: of the same shape, or numbers.
     block, rng: as in `mean_interval`. Returns `Coverage`.
     Raises ValueError for other arguments, or NaN.

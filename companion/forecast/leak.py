@@ -18,17 +18,17 @@ def find_leak(forecaster, series, times, cuts=5, rng=None):
 
     forecaster: a function (series, times) -> forecasts. It gets the whole series, as an array
     of its own, and the times at which forecasts are issued: for `times[k]` it may read
-    `series[: times[k] + 1]`, whatever the other times are. It returns an array (N, ...), a row a
-    time: a number, many steps, quantiles. NumPy arrays, lists and torch tensors will do.
+    `series[: times[k] + 1]`, whatever the other times are. It returns an array (N, ...), one row
+    for each time, with a number, many steps or quantiles: NumPy, a list, or a torch tensor.
 
-    - Whatever is fitted, scaled or selected on data belongs inside the function, and all data
-      must come from `series`: what was fitted before, or stands elsewhere, cannot be changed here.
-    - What is known ahead, such as the calendar, stays outside:
-      `lambda series, times: mine(series, calendar, times)`.
-    - One series, one result, whatever it was called with before. If it draws, it makes its
-      generator at every call.
-    - If yours takes the steps that are forecast, one ahead, hand over
-      `lambda series, times: mine(series, times + 1)`.
+      - Whatever is fitted, scaled or selected on data belongs inside the function, and all data
+        must come from `series`: what was fitted before cannot be changed here.
+      - What is known ahead, such as the calendar, stays outside:
+        `lambda series, times: mine(series, calendar, times)`.
+      - One series, one result, whatever it was called with before. If it draws, it makes its
+        generator at every call.
+      - If yours takes the steps that are forecast, one ahead, hand over
+        `lambda series, times: mine(series, times + 1)`.
 
     series: (T,) or (T, D); NaN where a value is missing. times: (N,), increasing, in 0 … T-2. Take
     all that you would test on: the first tells whether training ends in time.

@@ -7,9 +7,9 @@ from typing import NamedTuple
 class Moved(NamedTuple):
     """What one kind of change did to forecasts that were issued before it.
 
-    change: its name. moved: how many forecasts moved, of how many checked. by: the largest move,
-    in the units of the forecasts; time: when that forecast was issued; after: the last time
-    whose value was left as it was.
+    change: its name. moved: how many forecasts moved. checked: of how many, over all cuts.
+    by: the largest move, in the units of the forecasts. time: when that forecast was issued.
+    after: the last time whose value had been left as it was.
     """
 
     change: str
@@ -24,9 +24,10 @@ class Moved(NamedTuple):
 class LeakReport:
     """What `find_leak` found: whether all is `ok`, and if not, a `verdict`. Printed, it is a table.
 
-    verdict: "no leak found", "LEAK", "NOT REPEATABLE" or "READS NOTHING". rows: a `Moved` for each
-    kind of change. worst: the one that moved a forecast furthest, None without a leak. reads: the
-    nearest and the furthest step that this forecast was seen to read, counted from its time on.
+    verdict: "no leak found", "LEAK", "NOT REPEATABLE" or "READS NOTHING". rows: a `Moved` for
+    each kind of change. by: the largest move, or the largest difference of two calls that should
+    be equal. reads: the nearest and the furthest step after its own time that the forecast which
+    moved most was seen to read, () without a leak.
     """
 
     title: str
