@@ -6,11 +6,11 @@ from book.experiments.time_lag import NETWORKS, SHARED, learn
 SETTINGS = {
     "seeds": 10,
     # Failures of time_lag at a length for which a comparison is drawn from them, and the rates of
-    # time_lag_trials on either side of the one that was chosen.
+    # time_lag_trials beside the chosen one; the rectified RNN failed at 0.01 at T = 25 already.
     "cells": [
         {"task": "temporal_order", "T": 25, "method": "rnn", "rates": [0.003, 0.03]},
         {"task": "adding", "T": 50, "method": "lstm, forget bias 1", "rates": [0.003, 0.03]},
-        {"task": "adding", "T": 50, "method": "rectified rnn, identity", "rates": [0.001, 0.01]},
+        {"task": "adding", "T": 50, "method": "rectified rnn, identity", "rates": [0.001]},
     ],
     "networks": NETWORKS,
     **SHARED,
