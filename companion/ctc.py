@@ -78,32 +78,32 @@ def _sum_paths(log_p, label):
     through = arrive + here + leave
     if not len(through):
         return (np.inf, None) if len(label) else (0.0, np.exp(through))
-    loss = -_log_sum(through[-1], 0)
+    loss = -_log_sum(through[-1])
     return loss, np.exp(log_softmax(through)) if np.isfinite(loss) else None
 
 
 def _arrive(here, places):
     """Log-probability of all ways to each place at each step, without that step's own.
 
-    A path stays, goes to the next place, or jumps a blank that stands between different labels.
+    A path stays, goes to the next place, or jumps the blank between two different labels.
     """
     arrive = np.full_like(here, -np.inf)
     arrive[:1, :2] = 0
-    jumps = (places[2:] != BLANK) & (places[2:] != places[:-2])
+    jumps = places[2:] != places[:-2]  # two blanks are equal, too
     for t in range(1, len(here)):
         ways = np.full((3, len(places)), -np.inf, here.dtype)
         ways[0] = arrive[t - 1] + here[t - 1]
         ways[1, 1:] = ways[0, :-1]
         ways[2, 2:][jumps] = ways[0, :-2][jumps]
-        arrive[t] = _log_sum(ways, 0)
+        arrive[t] = _log_sum(ways)
     return arrive
 
 
-def _log_sum(x, axis):
-    """Logarithm of the sum of exp(x), also for complex x, and where all are -inf."""
-    top = x.real.max(axis, keepdims=True)
+def _log_sum(x):
+    """Logarithm of the sum of exp(x) over the first axis, also where all are -inf."""
+    top = x.real.max(0)
     top = np.where(top == -np.inf, 0, top)
-    return np.squeeze(top, axis) + np.log(np.exp(x - top).sum(axis))
+    return top + np.log(np.exp(x - top).sum(0))
 
 
 def _places(label):

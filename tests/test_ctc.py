@@ -158,7 +158,7 @@ def test_no_steps_and_no_sequences():
     losses, dlogits = ctc_loss(np.zeros((0, 2, 3)), [[], [1]])
     np.testing.assert_array_equal(losses, [0, inf])
     assert dlogits.shape == (0, 2, 3)
-    losses, dlogits = ctc_loss(np.zeros((4, 0, 3)), [])
+    losses, dlogits = ctc_loss(np.zeros((4, 0, 3)), [], [])
     assert losses.shape == (0,) and dlogits.shape == (4, 0, 3)
     assert ctc_alignment(np.zeros((0, 3)), []).shape == (0, 1)
 
