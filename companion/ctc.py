@@ -27,7 +27,7 @@ def ctc_loss(logits, labels, lengths=None):
     is inf and the derivative 0: nothing to learn. n labels, of which m are equal to the one
     before, need n + m steps.
     Raises ValueError for labels, lengths or logits that do not fit, NaN, or a step all of -inf.
-    Source: Graves et al. (2006), section 4.1, with logarithms in place of the rescaling.
+    Source: Graves et al. (2006), section 4, with logarithms in place of the rescaling.
     """
     check_array("logits", logits, ("T", "B", "K"))
     T, B, K = logits.shape
@@ -53,7 +53,7 @@ def ctc_alignment(logits, label):
     logits: (T, K), of one sequence. label: n whole numbers in 1 … K-1.
     Returns shares (T, 2n + 1), each row of sum 1; columns are a blank, the first label, a blank, …
     Raises ValueError as `ctc_loss`, and if no path spells the label.
-    Source: Graves et al. (2006), equation 14.
+    Source: Graves et al. (2006), section 4.
     """
     check_array("logits", logits, ("T", "K"))
     label = _check_label("label", label, logits.shape[1])
