@@ -53,6 +53,11 @@ def test_no_target_of_training_lies_after_the_start_of_testing_and_the_last_lies
         assert targets(series, test, 6).min() == test[0] + 6
 
 
+def test_one_example_is_enough_to_train_on():
+    ((train, test),) = splits([5], 1, ahead=2, start=3)
+    assert (train.tolist(), test.tolist()) == ([3], [5])
+
+
 # Examples and scaling
 
 
@@ -267,6 +272,12 @@ def test_coverage_of_all_or_none_has_a_width_that_blocks_set():
         wide, narrow = (coverage(rng.normal(size=200), low, 20, block) for block in (20, 2))
         assert wide.share == share and wide.high - wide.low > narrow.high - narrow.low > 0
     assert narrow.low == 0 and narrow.high == pytest.approx(1.96**2 / (100 + 1.96**2))
+
+
+def test_targets_that_take_turns_are_not_surer_than_independent_ones():
+    y = np.tile([0.0, 1.0], 51)
+    found = coverage(y, 0.5, 2, 3)
+    np.testing.assert_allclose(found, (0.5, *wilson_interval(51, 102)), rtol=0, atol=1e-12)
 
 
 def test_one_target_more_or_less_of_two_axes_counts_once():

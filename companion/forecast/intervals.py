@@ -74,8 +74,8 @@ def coverage(targets, low, high, block, rng=None):
     _, means = _block_means(inside, block, rng, 2000)
     share, variance = float(inside.mean()), float(means.var())
     # A share of n independent targets has the variance share · (1 - share) / n.
-    n = share * (1 - share) / variance if variance else len(inside) / block
-    n = min(max(n, 1), inside.size)
+    known = 0 < share < 1 and variance > 0
+    n = min(share * (1 - share) / variance, inside.size) if known else len(inside) / block
     return Coverage(share, *wilson_interval(share * n, n))
 
 

@@ -59,7 +59,7 @@ def find_leak(forecaster, series, times, cuts=5, rng=None):
 
     def moves(changed, how):
         try:
-            return _moves(base, _forecasts(forecaster, changed.astype(series.dtype), times))
+            return _moves(base, _forecasts(forecaster, changed, times))
         except Exception as error:
             error.add_note(f"find_leak: the series that it was given was {how}")
             raise
