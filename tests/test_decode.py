@@ -142,7 +142,9 @@ def test_the_limit_cuts():
     step = by_text({"a" * n: [0.1, 0.9, 0] for n in range(9)})
     assert greedy(step, ("", None), 0, 4) == ((1,) * 4, pytest.approx(4 * log(0.9)))
     assert beam_search(step, ("", None), 0, 4, 1)[0].tokens == (1,) * 4
-    assert greedy(step, ["", None], np.int64(0), np.int64(1)).tokens == (1,)
+    assert greedy(
+        lambda *arguments: list(step(*arguments)), ["", None], np.int64(0), np.int64(1)
+    ).tokens == (1,)
 
 
 def test_of_equal_tokens_the_lower_is_taken():
@@ -367,6 +369,8 @@ def beam(step=ok, start=((), 0), end=0, limit=4, width=2):
         (lambda: greedy(ok, (0, 0), 0, 2.5), "limit must be a whole number .* got 2.5"),
         (lambda: beam(width=0), "width must be a whole number of at least 1, got 0"),
         (lambda: beam(gives(flat)), r"step must return a pair \(log.*\), got ndarray"),
+        (lambda: beam(gives(np.stack([flat, flat]))), r"step must return a pair .* got ndarray"),
+        (lambda: greedy(gives(None), (0, 0), 0, 4), r"step must return a pair .* got NoneType"),
         (lambda: beam(gives((flat, 0, 0))), r"step must return a pair \(log.*\), got tuple"),
         (
             lambda: beam(gives((flat[None], 0))),
@@ -383,8 +387,11 @@ def beam(step=ok, start=((), 0), end=0, limit=4, width=2):
         (lambda: ctc_greedy(np.array([[0.0, np.nan]])), "log_probs must be at most 0, got nan"),
         (lambda: ctc_beam_search([flat, flat - inf], 2), "log_probs must give a class .* above 0"),
         (lambda: ctc_beam_search(np.exp([flat]), 2), "log_probs must be at most 0"),
+        (lambda: ctc_beam_search(flat, 2), r"log_probs must be floats of 2 axes, T, K, got"),
         (lambda: ctc_beam_search([flat], 1.0), "width must be a whole number of .* got 1.0"),
         (lambda: ctc_beam_search([flat], 2, lambda y: flat[1:]), r"language must .* \(3,\), got"),
+        (lambda: ctc_beam_search([flat], 2, lambda y: flat + 1j), "language must .* complex128"),
+        (lambda: ctc_beam_search([flat], 2, lambda y: [0, inf, 0]), "language must .* below inf"),
         (lambda: ctc_beam_search([flat], 2, lambda y: [0, 0, inf]), "language must .* below inf"),
         (lambda: ctc_beam_search([flat], 2, lambda y: flat * np.nan), "language must .* nan"),
         (lambda: ctc_beam_search([flat], 2, lambda y: "abc"), "language must return numbers"),
