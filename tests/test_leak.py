@@ -450,6 +450,11 @@ def test_changes_keep_what_is_positive_and_what_is_there(kind):
         assert np.nanmin(changed) > 0
 
 
+def test_noise_is_another_factor_at_every_step_and_in_every_column():
+    factors = (change("noise", MANY, 50, rng) / MANY)[51:]
+    assert len(np.unique(factors.round(9))) == factors.size and factors.min() > 0
+
+
 def test_drawn_anew_means_values_of_the_same_column():
     codes = np.stack([np.arange(T) % 3, 10 + np.arange(T) % 2], 1).astype(float)
     changed = change("replace", codes, 50, rng)

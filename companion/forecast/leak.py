@@ -39,7 +39,8 @@ def find_leak(forecaster, series, times, cuts=5, rng=None):
     A move counts if it is more than a millionth of the largest forecast. The changes: values drawn
     anew from the column, times 3, plus twice the column's range, times noise, and backward with
     columns swapped; what is positive stays so. What moves no forecast is no leak: least squares
-    forecasts the same however its inputs are scaled.
+    forecasts the same however its inputs are scaled. One that does not read the series at all is
+    reported as such, since nothing could be checked.
     Returns a `LeakReport`; `print` it, assert its `ok`. Raises ValueError for other arguments, and
     for forecasts that are not finite or not N.
     """
