@@ -97,7 +97,7 @@ def ctc_beam_search(log_probs, width, language=None):
     model, plus a bonus for a word; its entry for the blank is not read. It is called once for
     each beginning. What it says of the end of a sentence can be added to the result.
     Returns at most `width` outputs, each a `Hypothesis`, that of the highest score first, and none
-    of probability 0. A beam as wide as there are outputs gives the exact score of each.
+    of probability 0. Where the beam has dropped nothing, every score is exact.
     Raises ValueError as `ctc_greedy`, and for another width or bad values of language.
     Source: Graves and Jaitly (2014), algorithm 1; Hannun et al. (2014), algorithm 1, without its
     second look at beginnings that had been dropped.
