@@ -48,10 +48,12 @@ class Canvas:
         place = f'x="{number(x)}" y="{number(y)}" width="{number(w)}" height="{number(h)}"'
         self.items.append(f'<rect {place} rx="{number(radius)}" fill="{fill}"{stroke}/>')
 
-    def text(self, x, y, label, size=26, color=INK, anchor="middle", bold=False):
+    def text(
+        self, x, y, label, size=26, color=INK, anchor="middle", bold=False, family="DejaVu Sans"
+    ):
         """Write a label (mathtext allowed); (x, y) is its middle, start or end."""
         font = FontProperties(
-            family="DejaVu Sans", weight="bold" if bold else "normal", math_fontfamily="cm"
+            family=family, weight="bold" if bold else "normal", math_fontfamily="cm"
         )
         path = TextPath((0, 0), label, size=size, prop=font)
         low, high = path.get_extents().min, path.get_extents().max

@@ -6,6 +6,7 @@ from canvas import GREY, INK, MUTED, MUTED_TEXT, Canvas, tint
 from early import perceptron, three_functions, two_passes
 from overview import chapter_map, learning_loop
 from primer import primer_line
+from reading import reading
 from unrolled import rnn_jacobians, rnn_unrolled
 from variants import variants
 from worked_step import worked_step
@@ -230,6 +231,7 @@ def figures():
         "lstm-worked-step.svg": worked_step(),
         "learning-loop.svg": learning_loop(),
         "chapter-map.svg": chapter_map(),
+        "reading.svg": reading(),
         "logo.svg": logo(),
     }
     return made | {f"lstm-cell-{part}.svg": lstm_cell(part) for part in PARTS}
