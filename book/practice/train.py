@@ -1,6 +1,6 @@
 """Train an LSTM to hear which of nine men speaks, and test it on what it never heard.
 
-    python train.py                                  # about a minute, on a CPU or a GPU
+    python train.py                                  # less than a minute on a CPU
     python train.py --checkpoint run.pt              # goes on after a kill: same command
     torchrun --nproc-per-node 2 train.py             # the same training in two processes
 
@@ -66,8 +66,11 @@ def main():
     parser.add_argument("--checkpoint", help="file to save to, and to go on from")
     parser.add_argument("--save", help="file for the trained weights")
     given = parser.parse_args()
-    rank = int(os.environ.get("LOCAL_RANK", 0))  # torchrun's number of this process
-    device = f"cuda:{rank}" if torch.cuda.is_available() else "cpu"
+    # torchrun numbers its processes, in all (RANK) and on each machine (LOCAL_RANK).
+    rank, gpu = (int(os.environ.get(name, 0)) for name in ("RANK", "LOCAL_RANK"))
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cuda":
+        torch.cuda.set_device(gpu)
     model, history = learn(given.epochs, given.seed, checkpoint=given.checkpoint, device=device)
     if rank == 0:
         test = load_japanese_vowels().test
