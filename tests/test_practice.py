@@ -13,11 +13,15 @@ FOLDER = Path(__file__).resolve().parent.parent / "book" / "practice"
 PROGRAM = FOLDER / "train.py"
 
 
-def run(*words):
-    """What the program prints."""
+def call(*words):
     environment = os.environ | {"OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1"}
     command = [sys.executable, str(PROGRAM), *map(str, words)]
-    done = subprocess.run(command, env=environment, capture_output=True, timeout=240, text=True)
+    return subprocess.run(command, env=environment, capture_output=True, timeout=240, text=True)
+
+
+def run(*words):
+    """What the program prints."""
+    done = call(*words)
     assert done.returncode == 0, done.stderr[-4000:]
     return done.stdout
 
@@ -46,13 +50,16 @@ def test_it_learns_saves_and_goes_on_from_a_checkpoint(outcome):
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
+def test_it_reads_the_checkpoint(outcome):
+    """Fewer epochs than it holds are refused: whoever starts anew would not notice."""
+    done = call("--epochs", 1, "--checkpoint", outcome[0] / "run.pt")
+    assert done.returncode and "ValueError" in done.stderr, done.stderr
+
+
 def test_it_is_short_and_the_page_explains_it_word_for_word():
     text = PROGRAM.read_text(encoding="utf-8")
     assert len(text.splitlines()) < 100
-    page = FOLDER / "pytorch.ipynb"
-    if not page.exists():
-        pytest.skip("the page is not there yet")
-    cells = json.loads(page.read_text(encoding="utf-8"))["cells"]
+    cells = json.loads((FOLDER / "pytorch.ipynb").read_text(encoding="utf-8"))["cells"]
     sources = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
     parts = [source for source in sources if source.startswith("# train.py")]
     assert len(parts) == 3 and "\n\n\n".join(parts) in text
