@@ -56,7 +56,8 @@ def backward_loop(cell, da_x, da_h, weight, states, kept, start, dys, dstate, p,
         if cell.split:
             da_h[t, :, :joint] = da_x[t, :, :joint]
             np.concatenate(da[G:], axis=1, out=da_h[t, :, joint:])
-        # What the step before did not hand on elementwise it can have reached by h alone.
+        # A state that the step did not read has no derivative of its own; h has one more, which
+        # comes through the weights.
         own = dict(zip(cell.carries, dcarry, strict=True))
         d = tuple([own.get(name, zero) for name in cell.states])
         d = (d[0] + np.dot(da_h[t], weight), *d[1:])
