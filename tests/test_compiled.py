@@ -250,10 +250,21 @@ def test_the_settings_of_the_compiler_are_part_of_the_fingerprint(monkeypatch):
 
 
 def test_a_fingerprint_is_the_same_in_another_process():
-    code = "from companion import CELLS; from companion.engine.fingerprint import fingerprint as f;"
-    code += "print([hash(f(c)) for c in CELLS.values()])"
-    env = dict(os.environ, PYTHONHASHSEED="1")
+    code = """
+from dataclasses import replace
+from companion import CELLS
+from companion.engine.fingerprint import fingerprint
+names = frozenset("abcdefgh")
+own = replace(CELLS["rnn"], step=lambda a, carry, p: ((a[0] * len(names),), ()))
+print([fingerprint(cell) for cell in (own, *CELLS.values())])
+"""
     runs = [
-        subprocess.run([sys.executable, "-c", code], capture_output=True, env=env) for _ in "12"
+        subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            env=dict(os.environ, PYTHONHASHSEED=seed),
+        )
+        for seed in "12"
     ]
-    assert runs[0].returncode == 0 and runs[0].stdout == runs[1].stdout
+    assert runs[0].returncode == 0, runs[0].stderr
+    assert runs[0].stdout == runs[1].stdout

@@ -78,8 +78,10 @@ def _global(function, name, names, seen):
 def _value(name, value, seen):
     if isinstance(value, PLAIN):
         return type(value).__name__, repr(value)
-    if isinstance(value, tuple | frozenset):
+    if isinstance(value, tuple):
         return type(value).__name__, [_value(name, item, seen) for item in value]
+    if isinstance(value, frozenset):  # whose order differs from process to process
+        return "frozenset", sorted(repr(_value(name, item, seen)) for item in value)
     if isinstance(value, np.ndarray) and value.dtype != object:
         return value.dtype.str, value.shape, value.tobytes()
     if isinstance(value, FunctionType):
