@@ -5,12 +5,15 @@ from companion.data.card import Card
 from companion.data.stored import Event, load_benchmark, load_events, load_result
 from companion.data.text import encode, shakespeare
 from companion.data.vowels import load_japanese_vowels
+from companion.data.words import fetch_ptb, fetch_wikitext2
 
 __all__ = [
     "Card",
     "Event",
     "draws",
     "encode",
+    "fetch_ptb",
+    "fetch_wikitext2",
     "load_benchmark",
     "load_events",
     "load_japanese_vowels",

@@ -1,0 +1,85 @@
+"""Texts for language models over words, in the form in which the field compares them."""
+
+import hashlib
+from typing import NamedTuple
+
+import numpy as np
+
+from companion.data.card import Card
+from companion.data.folders import data_folder, read
+
+END = "<eos>"  # stands for the end of each line
+
+
+class Words(NamedTuple):
+    """A text as numbers of words, int64 of shape (N,) each; K words are known.
+
+    vocabulary: the K words of the training part, in order of their first occurrence.
+    """
+
+    train: np.ndarray
+    valid: np.ndarray
+    test: np.ndarray
+    vocabulary: list
+    card: Card
+
+
+def fetch_ptb(folder=None):
+    """Penn Treebank as Mikolov prepared it: news of 1989, 10,000 known words.
+
+    folder: has ptb.train.txt, ptb.valid.txt and ptb.test.txt; see `data_folder` for None.
+    All is in lower case without punctuation, a number is N, a rare word <unk>, and the end of a
+    line counts as a word. Returns `Words`: 929,589, 73,760 and 82,430 words.
+    Raises FileNotFoundError where a file is missing.
+    Sources: Marcus, Santorini and Marcinkiewicz (1993), Mikolov et al. (2010).
+    """
+    return _read(
+        data_folder("ptb", folder),
+        "ptb.{}.txt",
+        name="Penn Treebank",
+        what="articles of the Wall Street Journal, 1989, as prepared by Mikolov",
+        source="Marcus, Santorini and Marcinkiewicz (1993); Mikolov et al. (2010)",
+        licence="Linguistic Data Consortium; not to be redistributed",
+    )
+
+
+def fetch_wikitext2(folder=None):
+    """WikiText-2: good and featured articles of Wikipedia, 33,278 known words.
+
+    folder: has wiki.train.tokens, wiki.valid.tokens and wiki.test.tokens; see `data_folder` for
+    None. Case, numbers and punctuation are kept, a word that occurs less than three times is
+    <unk>, and the end of a line counts as a word. Returns `Words`: 2,088,628, 217,646 and 245,569
+    words.
+    Raises FileNotFoundError where a file is missing.
+    Source: Merity et al. (2017).
+    """
+    return _read(
+        data_folder("wikitext-2", folder),
+        "wiki.{}.tokens",
+        name="WikiText-2",
+        what="good and featured articles of the English Wikipedia",
+        source="Merity et al. (2017)",
+        licence="CC BY-SA",
+    )
+
+
+def _read(folder, pattern, **card):
+    contents = [read(folder, pattern.format(part)) for part in ("train", "valid", "test")]
+    texts = [_words(content) for content in contents]
+    vocabulary = list(dict.fromkeys(texts[0]))
+    number = {word: k for k, word in enumerate(vocabulary)}
+    parts = [np.array([number[word] for word in text], np.int64) for text in texts]
+    card = Card(
+        **card,
+        size=f"{sum(map(len, parts)):,} words, {len(vocabulary):,} different",
+        split="{:,} train, {:,} valid, {:,} test".format(*map(len, parts)),
+        checksum=hashlib.sha256(b"".join(contents)).hexdigest(),
+    )
+    return Words(*parts, vocabulary, card)
+
+
+def _words(content):
+    lines = content.decode("utf-8").split("\n")
+    if lines[-1] == "":
+        lines.pop()
+    return [word for line in lines for word in [*line.split(), END]]
