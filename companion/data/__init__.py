@@ -2,6 +2,7 @@
 
 from companion.data.batches import draws, packed, padded, streams, stretches
 from companion.data.card import Card
+from companion.data.digits import fetch_fsdd, load_asterisk_digits
 from companion.data.stored import Event, load_benchmark, load_events, load_result
 from companion.data.text import encode, shakespeare
 from companion.data.vowels import load_japanese_vowels
@@ -12,8 +13,10 @@ __all__ = [
     "Event",
     "draws",
     "encode",
+    "fetch_fsdd",
     "fetch_ptb",
     "fetch_wikitext2",
+    "load_asterisk_digits",
     "load_benchmark",
     "load_events",
     "load_japanese_vowels",

@@ -1,0 +1,81 @@
+"""Spoken digits: what is read, and what is refused."""
+
+import io
+import wave
+
+import numpy as np
+import pytest
+
+from companion.data import fetch_fsdd, load_asterisk_digits
+from companion.data.digits import SPEAKERS, TAKES, read_wav
+
+
+def wav(samples, channels=1, width=2, rate=8000):
+    file = io.BytesIO()
+    with wave.open(file, "wb") as out:
+        out.setparams((channels, width, rate, 0, "NONE", ""))
+        out.writeframes(np.asarray(samples, "<i2").tobytes())
+    return file.getvalue()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Files of the same form: each wave tells its digit, speaker and take."""
+    top = tmp_path_factory.mktemp("fsdd")
+    (top / "recordings").mkdir()
+    for digit in range(10):
+        for k, speaker in enumerate(SPEAKERS):
+            for take in range(TAKES):
+                name = f"recordings/{digit}_{speaker}_{take}.wav"
+                (top / name).write_bytes(wav([digit, k, take, -32768, 32767]))
+    return top
+
+
+def test_fsdd_is_grouped_by_speaker(folder):
+    speakers, rate, card = fetch_fsdd(folder)
+    assert tuple(speakers) == SPEAKERS and rate == 8000
+    assert card.licence == "CC BY-SA 4.0" and len(card.checksum) == 64
+    for k, (waves, digits) in enumerate(speakers.values()):
+        told = np.array([wave[:3] for wave in waves]) * 32768
+        assert len(waves) == 500 and (told[:, 0] == digits).all() and (told[:, 1] == k).all()
+        assert (told[:, 2] == np.tile(np.arange(TAKES), 10)).all()
+        assert waves[0].dtype == np.float32 and waves[0].tolist()[3:] == [-1, 32767 / 32768]
+
+
+def test_the_folder_may_come_from_the_environment(folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("COMPANION_DATA", str(folder.parent))
+    (folder.parent / "fsdd").symlink_to(folder)
+    assert fetch_fsdd().card == fetch_fsdd(folder).card
+    with pytest.raises(FileNotFoundError, match=r"0_george_0\.wav must be in"):
+        fetch_fsdd(tmp_path)
+
+
+def test_one_changed_sample_changes_the_checksum(folder):
+    before = fetch_fsdd(folder).card.checksum
+    path = folder / "recordings" / "9_yweweler_49.wav"
+    kept = path.read_bytes()
+    path.write_bytes(kept[:-2] + b"\0\0")
+    assert fetch_fsdd(folder).card.checksum != before
+    path.write_bytes(kept)
+
+
+def test_another_kind_of_file_is_refused():
+    for kind in ({"channels": 2}, {"rate": 16000}, {"width": 1}):
+        with pytest.raises(ValueError, match=r"a\.wav must have 1 channel of 16 bits at 8000"):
+            read_wav("a.wav", wav([1, 2, 3, 4], **kind))
+    for content in (b"no sound", wav([1, 2])[:20]):
+        with pytest.raises(ValueError, match=r"a\.wav must be a WAV file"):
+            read_wav("a.wav", content)
+
+
+def test_the_human_digits_of_the_package():
+    (waves, digits), rate, card = load_asterisk_digits()
+    assert digits.tolist() == list(range(10)) and rate == 8000
+    assert "Allison Smith" in card.source and card.licence == "CC BY-SA 3.0"
+    seconds = np.array([len(wave) for wave in waves]) / rate
+    assert 0.6 < seconds.min() and seconds.max() < 1
+    # "six" ends in a hiss, "nine" does not: the sign changes far more often there.
+    ends = [waves[d][-3600:] for d in (6, 9)]
+    crossings = [(np.diff(np.sign(end[np.abs(end) > 0.01])) != 0).mean() for end in ends]
+    assert all(wave.dtype == np.float32 and 0.3 < abs(wave).max() < 1 for wave in waves)
+    assert crossings[0] > 1.5 * crossings[1]
