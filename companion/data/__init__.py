@@ -5,10 +5,12 @@ from companion.data.card import Card
 from companion.data.digits import fetch_fsdd, load_asterisk_digits
 from companion.data.stored import Event, load_benchmark, load_events, load_result
 from companion.data.text import encode, shakespeare
+from companion.data.voices import VOICES, speak
 from companion.data.vowels import load_japanese_vowels
 from companion.data.words import fetch_ptb, fetch_wikitext2
 
 __all__ = [
+    "VOICES",
     "Card",
     "Event",
     "draws",
@@ -24,6 +26,7 @@ __all__ = [
     "packed",
     "padded",
     "shakespeare",
+    "speak",
     "streams",
     "stretches",
 ]

@@ -1,0 +1,86 @@
+"""From a sound wave to features that a network reads: 25 ms frames, mel bands, logarithms."""
+
+import numpy as np
+
+WIDTH = 0.025  # seconds of sound in a frame
+HOP = 0.010  # seconds from the start of a frame to the start of the next one
+FLOOR = 1e-6  # energy that silence counts as: the logarithm of 0 is no number
+
+
+def log_mel(wave, rate, bands=26):
+    """Log energies of a wave in mel bands, frame by frame: float32 of shape (T, bands).
+
+    wave: floats (N,), full scale being -1 … 1. rate: samples a second. bands: number of filters.
+    Frame t holds the sound from 10 t to 10 t + 25 ms, t from 0; what is left over at the end and
+    fills no frame is not used. Energies below FLOOR count as FLOOR.
+    Raises ValueError as `frames` and `mel_filters` do.
+    Source: Davis and Mermelstein (1980), without their last step, the cosine transform.
+    """
+    power = spectrogram(wave, rate)
+    energies = power @ mel_filters(bands, power.shape[1], rate).T
+    return np.log(np.maximum(energies, FLOOR)).astype(np.float32)
+
+
+def spectrogram(wave, rate):
+    """Power of each frame at equally spaced frequencies: float64 of shape (T, size).
+
+    wave, rate: as in `log_mel`. Column k is the frequency k · rate / 2 / (size - 1) Hz, from 0 to
+    rate / 2. Each frame is multiplied by a Hann window, which fades it in and out, and filled up
+    with zeros to n samples, the next power of 2; size is n / 2 + 1.
+    Raises ValueError as `frames` does.
+    """
+    cut = frames(wave, rate)
+    n = 1 << (cut.shape[1] - 1).bit_length()
+    return np.abs(np.fft.rfft(cut * np.hanning(cut.shape[1]), n)) ** 2
+
+
+def frames(wave, rate):
+    """Overlapping pieces of a wave, 25 ms long, one every 10 ms: (T, samples).
+
+    A frame starts at the sample nearest to its time, so that frames do not drift where 10 ms are
+    no whole number of samples.
+    Raises ValueError unless wave is a vector of at least 25 ms, all of it finite.
+    """
+    wave, width = np.asarray(wave), round(WIDTH * rate)
+    if wave.ndim != 1 or len(wave) < max(width, 2) or not np.isfinite(wave).all():
+        raise ValueError(
+            f"wave must be a vector of at least 25 ms, {width} finite samples at {rate} Hz, "
+            f"got shape {wave.shape}"
+        )
+    T = 1 + int((len(wave) - width) / (HOP * rate) + 1e-9)
+    starts = np.rint(np.arange(T) * HOP * rate).astype(int)
+    starts = starts[starts + width <= len(wave)]
+    return wave[starts[:, None] + np.arange(width)]
+
+
+def mel_filters(bands, size, rate):
+    """Triangular filters, equally spaced on the mel scale: float64 of shape (bands, size).
+
+    size: number of frequencies, from 0 to rate / 2, as `spectrogram` has them. Filter k rises
+    from the middle of filter k - 1 to 1 and falls to 0 in the middle of filter k + 1; the first
+    begins at 0, the last ends at rate / 2.
+    Raises ValueError where there are so many bands that a filter meets no frequency.
+    """
+    edges = hertz(np.linspace(0, mel(rate / 2), bands + 2))
+    low, middle, high = (edges[k : k + bands, None] for k in range(3))
+    f = np.linspace(0, rate / 2, size)
+    filters = np.minimum((f - low) / (middle - low), (high - f) / (high - middle)).clip(0)
+    if not filters.any(1).all():
+        raise ValueError(
+            f"bands must be fewer for {size} frequencies up to {rate / 2:g} Hz, got {bands}: "
+            "a filter lies between two frequencies"
+        )
+    return filters
+
+
+def mel(f):
+    """Hertz to mel, a scale on which equal steps sound about equally wide.
+
+    Source: O'Shaughnessy (1987), 2595 log10(1 + f / 700).
+    """
+    return 2595 * np.log10(1 + np.asarray(f) / 700)
+
+
+def hertz(m):
+    """Mel to hertz, the inverse of `mel`."""
+    return 700 * (10 ** (np.asarray(m) / 2595) - 1)
