@@ -6,7 +6,7 @@ import pytest
 from companion.data import load_result, shakespeare
 from companion.engine import forward
 from companion.models import characters
-from companion.models.probe import correlations, properties
+from companion.models.probe import correlations, hold, places, properties
 
 LINE = "[Exit PUCK]\n\nOBERON:\nWelcome, wanderer.\n"
 
@@ -110,6 +110,41 @@ def test_properties_mark_what_they_say():
     assert found["speech"][at - 1] == 0 and found["speech"][-1] == len(LINE) - at
     assert found["vowel"].sum() == sum(c in "aeiouAEIOU" for c in LINE)
     assert found["word"].sum() == sum(c.isalpha() for c in LINE)
+
+
+def test_places_tell_what_comes_next():
+    found = places("PUCK:\nGo!\n[Exit]\n\nOBERON:\nO, [Aside\nto him] no\n")
+    text = "UCK:\nGo!\n[Exit]\n\nOBERON:\nO, [Aside\nto him] no\n"  # without the first
+    marked = {k: "".join(c for c, x in zip(text, at, strict=True) if x) for k, at in found.items()}
+    assert marked["stage direction"] == "Exit]Aside\nto him]"
+    assert marked["name"] == "UCKOBERON" and marked["line end"] == "\n\n"
+    assert sum(at.astype(int) for at in found.values()).tolist() == [1] * len(text)
+    ends = np.flatnonzero(found["line end"])
+    assert [text[k - 1] for k in ends] == ["!", "o"]
+
+
+def test_a_held_unit_keeps_its_value_and_the_others_see_it(model):
+    """The same network made in another way: no forgetting, and tanh(g) is written at each step."""
+    kept = {name: array.copy() for name, array in model.params.items()}
+    value, unit, H = 0.625, 205, 256
+    held, state = hold(model, unit, value)
+    reading = characters.run(held, LINE, state)
+    np.testing.assert_array_equal(reading.traces["c"][:, unit], np.full(len(LINE), value))
+    free = characters.run(model, LINE)
+    assert np.abs(np.diff(free.traces["c"][:, unit])).max() > 0.01
+    assert np.array_equal(reading.traces["o"][0, unit], free.traces["o"][0, unit])
+    params = {name: array.copy() for name, array in model.params.items()}
+    for name in ("weight_ih", "weight_hh", "bias_hh"):
+        for row in range(3):  # i, f, g
+            params[name][row * H + unit] = 0
+    params["bias_ih"][[unit, H + unit, 2 * H + unit]] = 100, -100, np.arctanh(value)
+    other = characters.run(characters.Characters(params, model.alphabet), LINE)
+    np.testing.assert_allclose(reading.bits, other.bits, rtol=0, atol=1e-4)
+    assert np.abs(reading.bits - free.bits).max() > 0.05
+    assert all(np.array_equal(kept[name], model.params[name]) for name in kept)
+    for wrong in (-1, 256):
+        with pytest.raises(ValueError, match=f"unit must be in 0 … 255, got {wrong}"):
+            hold(model, wrong, 0.0)
 
 
 def test_correlations_are_those_of_numpy():

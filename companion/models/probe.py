@@ -1,8 +1,11 @@
-"""What does a unit follow? Properties of a text, character by character, to compare it with."""
+"""What does a unit follow, and what is it used for? Properties of a text, and a memory held."""
 
 import re
 
 import numpy as np
+
+from companion.models.characters import LSTM, Characters
+from companion.params import gate
 
 
 def properties(text):
@@ -23,6 +26,43 @@ def properties(text):
     found["line"] = _since(text, r"\n")
     found["speech"] = _since(text, r"\n\n")
     return found
+
+
+def places(text):
+    """To what does the next character belong? A dict name -> bool of shape (T - 1,), as of `bits`.
+
+    "stage direction": [ is open, the ] itself included; "name": a speaker's; "line end": the line
+    break after a spoken line, which does not end with : or ]; "other": none of the three.
+    """
+    found = properties(text)
+    last, coming = np.array(list(text[:-1])), np.array(list(text[1:]))
+    direction = found["stage direction"][:-1] == 1
+    name = found["speaker"][1:] == 1
+    end = (coming == "\n") & ~np.isin(last, list("\n:]")) & ~direction
+    other = ~(direction | name | end)
+    return {"stage direction": direction, "name": name, "line end": end, "other": other}
+
+
+def hold(model, unit, value):
+    """The model with the memory of one unit held at a value, and the state to start from.
+
+    model: `companion.models.characters.Characters`. unit: 0 … H-1. Its input gate is shut and its
+    forget gate open for good, so that the cell state, `value` at the start, stays there; its
+    output gate goes on as before. Returns (Characters, state); nothing given is changed.
+    Raises ValueError for a unit that the model lacks.
+    """
+    H = model.params["weight_hh"].shape[1]
+    if not 0 <= unit < H:
+        raise ValueError(f"unit must be in 0 … {H - 1}, got {unit!r}")
+    params = {name: array.copy() for name, array in model.params.items()}
+    for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
+        for letter in "if":
+            gate(LSTM, params[name], letter)[unit] = 0
+    gate(LSTM, params["bias_ih"], "i")[unit] = -100
+    gate(LSTM, params["bias_ih"], "f")[unit] = 100
+    h, c = (np.zeros((1, H), params["weight_hh"].dtype) for _ in range(2))
+    c[0, unit] = value
+    return Characters(params, model.alphabet), (h, c)
 
 
 def correlations(values, wanted):
