@@ -2,6 +2,7 @@
 
 from companion.data.batches import draws, packed, padded, streams, stretches
 from companion.data.card import Card
+from companion.data.demand import load_demand
 from companion.data.digits import fetch_fsdd, load_asterisk_digits
 from companion.data.stored import Event, load_benchmark, load_events, load_result
 from companion.data.text import encode, shakespeare
@@ -20,6 +21,7 @@ __all__ = [
     "fetch_wikitext2",
     "load_asterisk_digits",
     "load_benchmark",
+    "load_demand",
     "load_events",
     "load_japanese_vowels",
     "load_result",

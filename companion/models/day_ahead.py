@@ -1,0 +1,182 @@
+"""Electricity demand of the day ahead: what is known at midnight, and an LSTM that reads it.
+
+A forecast of day d is issued when day d - 1 ends. It may read the demand and the temperature of
+the days before d, and the calendar of all days. Arrays are those of `companion.data.load_demand`,
+(days, 48); days are counted from 0 = 1 January 2014.
+"""
+
+import numpy as np
+import torch
+from torch import nn
+
+from companion.forecast import fit_scaling
+
+LEVELS = (0.1, 0.5, 0.9)
+FIRST = 8  # the first day for whose inputs enough days lie before it
+STEPS = 48  # half hours in a day
+_WEDNESDAY = 2  # the first day of 2014, Monday being 0
+
+
+def reference_days(workday, days):
+    """For each day an earlier one of the same kind, workday or not, whose demand to repeat.
+
+    It is the day before if that is of the same kind, else the same day a week before if that is,
+    else the latest day of the kind. workday: bool (days,). days: (N,), each at least 7.
+    Returns whole numbers (N,). Raises ValueError for a day below 7, or none of its kind before.
+    """
+    if np.min(days) < 7:
+        raise ValueError(f"days must be at least 7, got {np.min(days)}")
+    found = []
+    for d in days:
+        order = [d - 1, d - 7, *range(d - 2, -1, -1)]
+        same = [k for k in order if workday[k] == workday[d]]
+        if not same:
+            raise ValueError(f"day {d} must have a day of its kind before it, got none")
+        found.append(same[0])
+    return np.array(found)
+
+
+def flat_inputs(demand, temperature, workday, days, ahead=None):
+    """One row a day, for a linear model: three earlier days, yesterday's weather, the calendar.
+
+    demand, temperature: (days, 48). days: (N,), each at least 7. ahead: (days, 48), a temperature
+    that is known for the day itself, or None. Returns (N, 203), or (N, 251) with `ahead`.
+    """
+    reference = reference_days(workday, days)
+    parts = [demand[days - 1], demand[days - 7], demand[reference], temperature[days - 1]]
+    kinds = [workday[days], workday[days - 1], workday[days - 7]]
+    kinds = np.stack([*kinds, workday[days] & workday[days - 1]], 1)
+    parts += [kinds.astype(float), np.eye(7)[_weekday(days)]]
+    return np.concatenate(parts if ahead is None else [*parts, ahead[days]], 1)
+
+
+def table_inputs(demand, temperature, workday, days, ahead=None):
+    """One row a half hour, for trees: the same as `flat_inputs` at this time, and of whole days.
+
+    Arguments as for `flat_inputs`. Returns (N, 48, 17), or (N, 48, 20) with `ahead`.
+    """
+    reference = reference_days(workday, days)
+    y, t = demand[days - 1], temperature[days - 1]
+    columns = [y, demand[days - 7], demand[reference], t]
+    daily = [workday[days], workday[days - 1], workday[days - 7], _weekday(days), y[:, -1]]
+    daily += [demand[k].mean(1) for k in (days - 1, days - 7, reference)]
+    daily += [t[:, -1], t.mean(1), t.min(1), t.max(1)]
+    if ahead is not None:
+        columns.append(ahead[days])
+        daily += [ahead[days].min(1), ahead[days].max(1)]
+    columns += [np.repeat(np.asarray(column)[:, None], STEPS, 1) for column in daily]
+    columns.append(np.tile(np.arange(STEPS), (len(days), 1)))
+    return np.stack(columns, 2)
+
+
+def step_inputs(demand, temperature, workday, days, ahead=None):
+    """Two days, half hour by half hour, for a recurrent network: yesterday, then the day ahead.
+
+    demand and temperature should be scaled; days: (N,), each at least 8. The columns: demand,
+    which is 0 on the day ahead; demand of the reference day, and of a week before; temperature,
+    on the day ahead that of yesterday at the same time, or `ahead`; workday; 1 where demand is
+    known; time of day as sine and cosine of one and of two turns; seven for the day of the week.
+    Returns (96, N, 17), time-major.
+    """
+    halves = []
+    for day, known in ((days - 1, 1.0), (days, 0.0)):
+        clock = 2 * np.pi * (np.arange(STEPS) + 0.5) / STEPS
+        wave = np.stack([np.sin(clock), np.cos(clock), np.sin(2 * clock), np.cos(2 * clock)], 1)
+        weather = temperature[days - 1] if known or ahead is None else ahead[days]
+        columns = [
+            demand[days - 1] * known,
+            demand[reference_days(workday, day)],
+            demand[day - 7],
+            weather,
+            np.repeat(workday[day][:, None], STEPS, 1),
+            np.full((len(days), STEPS), known),
+        ]
+        parts = [np.stack(columns, 2), np.tile(wave, (len(days), 1, 1))]
+        parts.append(np.repeat(np.eye(7)[_weekday(day)][:, None], STEPS, 1))
+        halves.append(np.concatenate(parts, 2))
+    return np.concatenate(halves, 1).transpose(1, 0, 2)
+
+
+class DayAhead(nn.Module):
+    """An LSTM that reads yesterday and then the calendar of the day ahead.
+
+    Called with (96, N, D); returns (48, N, 3), at each half hour of the second day the quantiles
+    of `LEVELS`.
+    """
+
+    def __init__(self, D, H):
+        super().__init__()
+        self.lstm = nn.LSTM(D, H)
+        self.head = nn.Linear(H, len(LEVELS))
+        with torch.no_grad():  # forget bias 1
+            self.lstm.bias_ih_l0[H : 2 * H] = 1
+            self.lstm.bias_hh_l0[H : 2 * H] = 0
+
+    def forward(self, x):
+        return self.head(self.lstm(x)[0][-STEPS:])
+
+
+def pinball_loss(quantiles, targets):
+    """Mean pinball loss over `LEVELS`: `companion.forecast.pinball` on tensors.
+
+    quantiles: (..., 3). targets: (...). Returns a scalar tensor.
+    """
+    levels = torch.tensor(LEVELS, dtype=quantiles.dtype)
+    over = targets[..., None] - quantiles
+    return torch.maximum(levels * over, (levels - 1) * over).mean()
+
+
+def train_day_ahead(x, y, seed, H=32, epochs=40, lr=0.01):
+    """A `DayAhead` trained with Adam on batches of 16 days, the rate rising and then falling.
+
+    x: (96, N, D) float32 tensor. y: (48, N). seed: of first weights and order. Returns the net.
+    """
+    torch.manual_seed(seed)
+    net, rng, B = DayAhead(x.shape[-1], H), np.random.default_rng(seed), 16
+    updates = -(-x.shape[1] // B)
+    optimizer = torch.optim.Adam(net.parameters())
+    rate = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, updates * epochs, pct_start=0.1)
+    for _ in range(epochs):
+        for part in np.array_split(rng.permutation(x.shape[1]), updates):
+            loss = pinball_loss(net(x[:, part]), y[:, part])
+            optimizer.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+            optimizer.step()
+            rate.step()
+    return net.eval()
+
+
+def lstm_forecasts(series, workday, split, seed, future=False, **settings):
+    """Quantiles (M, 48, 3) in the units of demand, of the days after split.test; and the net.
+
+    series: (days, 96), demand and temperature side by side, of which `split.train` and
+    `split.test` (`companion.forecast.Split`) say what is known: times are the days on whose last
+    midnight a forecast is issued. Scaling and net are fitted on the days up to the last target
+    of training. The net forecasts deviations from the reference day. future: whether the true
+    temperature of the day ahead is read, which nobody knows; else nothing after its time is.
+    """
+    known = series[: split.train[-1] + 2]
+    scalings = [fit_scaling(part.ravel()) for part in (known[:, :STEPS], known[:, STEPS:])]
+    demand, temperature = (
+        scaling.apply(series[:, at : at + STEPS])
+        for at, scaling in zip((0, STEPS), scalings, strict=True)
+    )
+    ahead = temperature if future else None
+
+    def inputs(days):
+        x = step_inputs(demand, temperature, workday, days, ahead)
+        return torch.from_numpy(x.astype(np.float32))
+
+    train, test = split.train + 1, split.test + 1
+    y = demand[train] - demand[reference_days(workday, train)]
+    net = train_day_ahead(inputs(train), torch.from_numpy(y.T.astype(np.float32)), seed, **settings)
+    with torch.no_grad():
+        q = net(inputs(test)).numpy().transpose(1, 0, 2)
+    base = series[reference_days(workday, test), :STEPS, None]
+    return base + np.sort(q, 2).astype(np.float64) * scalings[0].sd, net
+
+
+def _weekday(days):
+    """0 for Monday … 6 for Sunday."""
+    return (np.asarray(days) + _WEDNESDAY) % 7
