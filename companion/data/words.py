@@ -30,7 +30,8 @@ def fetch_ptb(folder=None):
     folder: has ptb.train.txt, ptb.valid.txt and ptb.test.txt; see `data_folder` for None.
     All is in lower case without punctuation, a number is N, a rare word <unk>, and the end of a
     line counts as a word. Returns `Words`: 929,589, 73,760 and 82,430 words.
-    Raises FileNotFoundError where a file is missing.
+    Raises FileNotFoundError where a file is missing, ValueError for one that is empty or has a word
+    that the training part lacks.
     Sources: Marcus, Santorini and Marcinkiewicz (1993), Mikolov et al. (2010).
     """
     return _read(
@@ -50,7 +51,8 @@ def fetch_wikitext2(folder=None):
     None. Case, numbers and punctuation are kept, a word that occurs less than three times is
     <unk>, and the end of a line counts as a word. Returns `Words`: 2,088,628, 217,646 and 245,569
     words.
-    Raises FileNotFoundError where a file is missing.
+    Raises FileNotFoundError where a file is missing, ValueError for one that is empty or has a word
+    that the training part lacks.
     Source: Merity et al. (2017).
     """
     return _read(
@@ -64,10 +66,18 @@ def fetch_wikitext2(folder=None):
 
 
 def _read(folder, pattern, **card):
-    contents = [read(folder, pattern.format(part)) for part in ("train", "valid", "test")]
+    names = [pattern.format(part) for part in ("train", "valid", "test")]
+    contents = [read(folder, name) for name in names]
     texts = [_words(content) for content in contents]
     vocabulary = list(dict.fromkeys(texts[0]))
     number = {word: k for k, word in enumerate(vocabulary)}
+    for name, text in zip(names, texts, strict=True):
+        if not text:
+            raise ValueError(f"{name} must hold a text, it has no words")
+        if unknown := set(text) - set(number):
+            raise ValueError(
+                f"{name} must be written in the words of {names[0]}, got {sorted(unknown)[:3]}"
+            )
     parts = [np.array([number[word] for word in text], np.int64) for text in texts]
     card = Card(
         **card,

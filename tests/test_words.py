@@ -1,0 +1,114 @@
+"""Readers of Penn Treebank and WikiText-2, on small made-up files of their formats.
+
+What the real files hold is in the readers' docstrings.
+"""
+
+import numpy as np
+import pytest
+
+from companion.data import fetch_ptb, fetch_wikitext2
+from companion.data.folders import data_folder, read
+
+PTB = {
+    "train": " no it was n't <unk> monday \n  the index fell N points \n it fell \n",
+    "valid": " it fell monday \n",
+    "test": " no <unk> fell \n the index was N \n",
+}
+WIKI = {
+    "train": " \n = Robert <unk> = \n \n It rose by 2 @.@ 5 points , he said . \n",
+    "valid": " \n It rose . \n",
+    "test": " \n = Robert = \n he said <unk> , it 's 2 . \n".replace("it 's", "It"),
+}
+
+
+def write(folder, pattern, texts):
+    folder.mkdir()
+    for part, text in texts.items():
+        (folder / pattern.format(part)).write_bytes(text.encode())
+    return folder
+
+
+@pytest.fixture
+def ptb(tmp_path):
+    return write(tmp_path / "ptb", "ptb.{}.txt", PTB)
+
+
+@pytest.fixture
+def wiki(tmp_path):
+    return write(tmp_path / "wikitext-2", "wiki.{}.tokens", WIKI)
+
+
+def test_treebank_is_read_word_for_word_with_the_ends_of_lines(ptb):
+    words = fetch_ptb(ptb)
+    first = "no it was n't <unk> monday <eos> the index fell N points".split()
+    assert words.vocabulary == first  # in order of first occurrence, each once
+    for part, text in PTB.items():
+        numbers = getattr(words, part)
+        assert numbers.dtype == np.int64
+        back = [words.vocabulary[k] for k in numbers]
+        assert back == text.replace("\n", " <eos> ").split()
+    assert len(words.train) == 16 and words.train[-3:].tolist() == [1, 9, 6]
+
+
+def test_wikitext_keeps_case_and_its_empty_lines(wiki):
+    words = fetch_wikitext2(wiki)
+    assert [words.vocabulary[k] for k in words.train[:7]] == [
+        "<eos>", "=", "Robert", "<unk>", "=", "<eos>", "<eos>"
+    ]  # fmt: skip
+    assert "It" in words.vocabulary and "it" not in words.vocabulary
+    assert [words.vocabulary[k] for k in words.valid] == ["<eos>", "It", "rose", ".", "<eos>"]
+
+
+def test_the_last_line_ends_with_or_without_a_line_break(ptb):
+    whole = fetch_ptb(ptb)
+    (ptb / "ptb.test.txt").write_text(PTB["test"].rstrip("\n"))
+    assert np.array_equal(fetch_ptb(ptb).test, whole.test)
+
+
+def test_the_card_counts_and_its_checksum_follows_every_file(ptb):
+    card = fetch_ptb(ptb).card
+    assert card.split == "16 train, 4 valid, 9 test"
+    assert card.size == "29 words, 12 different"
+    assert "not to be redistributed" in card.licence
+    seen = {card.checksum}
+    for part in reversed(PTB):  # training last, or another part has a word that it lacks
+        (ptb / f"ptb.{part}.txt").write_text(PTB[part].replace("fell", "was"))
+        seen.add(fetch_ptb(ptb).card.checksum)
+    assert len(seen) == 4
+
+
+def test_a_word_that_training_lacks_is_named(ptb):
+    (ptb / "ptb.valid.txt").write_text(" it soared \n")
+    with pytest.raises(ValueError, match="ptb.valid.txt .*soared"):
+        fetch_ptb(ptb)
+
+
+def test_a_file_that_is_missing_or_empty_is_named(ptb, wiki):
+    (ptb / "ptb.test.txt").unlink()
+    with pytest.raises(FileNotFoundError, match="ptb.test.txt must be in the folder .*ptb"):
+        fetch_ptb(ptb)
+    (wiki / "wiki.valid.tokens").write_bytes(b"")
+    with pytest.raises(ValueError, match="wiki.valid.tokens .*no words"):
+        fetch_wikitext2(wiki)
+
+
+def test_the_folder_is_given_or_named_by_the_environment_or_in_the_home(monkeypatch, tmp_path, ptb):
+    monkeypatch.setenv("COMPANION_DATA", str(tmp_path))
+    assert data_folder("ptb") == tmp_path / "ptb"
+    assert len(fetch_ptb().test) == 9
+    assert data_folder("ptb", "elsewhere").parts == ("elsewhere",)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for unset in ("", None):
+        if unset is None:
+            monkeypatch.delenv("COMPANION_DATA")
+        else:
+            monkeypatch.setenv("COMPANION_DATA", unset)
+        assert data_folder("ptb") == tmp_path / "home" / ".cache" / "companion" / "ptb"
+
+
+def test_read_gives_the_bytes(tmp_path):
+    (tmp_path / "a.bin").write_bytes(b"\r\n\x00")
+    assert read(tmp_path, "a.bin") == b"\r\n\x00"
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(FileNotFoundError, match="folder must be in"):
+        read(tmp_path, "folder")
