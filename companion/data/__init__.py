@@ -8,6 +8,7 @@ from companion.data.stored import Event, load_benchmark, load_events, load_resul
 from companion.data.text import encode, shakespeare
 from companion.data.voices import VOICES, speak
 from companion.data.vowels import load_japanese_vowels
+from companion.data.weather import load_weather
 from companion.data.words import fetch_ptb, fetch_wikitext2
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "load_events",
     "load_japanese_vowels",
     "load_result",
+    "load_weather",
     "packed",
     "padded",
     "shakespeare",
