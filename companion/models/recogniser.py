@@ -1,0 +1,98 @@
+"""A small speech recogniser: a bidirectional LSTM that is trained with CTC. Needs PyTorch.
+
+It reads the frames of a recording, such as log-mel energies, and gives at each step the
+probabilities of its classes: words or letters, and as class 0 the blank. How CTC turns them into
+a transcript is in `companion.ctc` and `companion.decode`.
+"""
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+from torch.nn.utils.rnn import pad_packed_sequence
+
+from companion.ctc import BLANK
+from companion.data import packed, padded
+from companion.decode import ctc_greedy
+
+
+class Recogniser(torch.nn.Module):
+    """Frames of D numbers to log-probabilities of K classes: layers of H units each way.
+
+    Call it with a pair (x, lengths), x (T, B, D) filled up to the longest and lengths (B,); it
+    returns log-probabilities (T, B, K), of which only the first lengths[b] steps of b count.
+    Source: Graves, Fernández, Gomez and Schmidhuber (2006), section 5.
+    """
+
+    def __init__(self, D, K, H, layers=1):
+        super().__init__()
+        self.lstm = torch.nn.LSTM(D, H, num_layers=layers, bidirectional=True)
+        self.readout = torch.nn.Linear(2 * H, K)
+
+    def forward(self, batch):
+        ys, _ = pad_packed_sequence(self.lstm(packed(*batch))[0])
+        return F.log_softmax(self.readout(ys), -1)
+
+
+def joined(frames, n):
+    """Every n frames as one of n times as many numbers: (T, D) to (ceil(T / n), n·D).
+
+    Fewer steps are faster, and a word needs only one. The last is filled up with the last frame.
+    Raises ValueError for no frame or n below 1.
+    """
+    if n < 1 or not len(frames):
+        raise ValueError(
+            f"n and the number of frames must be at least 1, got {n} and {len(frames)}"
+        )
+    rest = -len(frames) % n
+    whole = np.concatenate([frames, np.repeat(frames[-1:], rest, 0)])
+    return whole.reshape(-1, n * frames.shape[1])
+
+
+def transcribed(recordings, transcripts, B, seed=None):
+    """Batches for `companion.train.fit`, with `batch_dim=(1, 0)`, and for `Recogniser`.
+
+    recordings: N float arrays (T_k, D). transcripts: N sequences of classes, whole numbers above
+    0, each of at least one. B: recordings in a batch. seed: of the order, as for `padded`.
+    Returns a function of the epoch. It yields pairs ((x, lengths), (y, lengths, lengths of y)),
+    y (B, U) being filled up with blanks, U the length of the longest transcript.
+    Raises ValueError as `padded` does.
+    """
+    y = [torch.as_tensor(transcript) for transcript in transcripts]
+    many = torch.tensor([len(transcript) for transcript in y])
+    filled = torch.nn.utils.rnn.pad_sequence(y, batch_first=True, padding_value=BLANK)
+    batches = padded(recordings, np.arange(len(y)), B, seed)
+
+    def labelled(epoch):
+        for (x, lengths), number in batches(epoch):
+            yield (x, lengths), (filled[number], lengths, many[number])
+
+    return labelled
+
+
+def loss(log_probs, y):
+    """Mean over the recordings of minus the log-probability of the transcript, in nats.
+
+    log_probs: (T, B, K). y: as `transcribed` gives it. A recording that is too short for its
+    transcript adds nothing.
+    """
+    labels, lengths, many = y
+    total = F.ctc_loss(log_probs, labels, lengths, many, BLANK, reduction="sum", zero_infinity=True)
+    return total, len(many)
+
+
+@torch.no_grad()
+def log_probabilities(model, recordings, B=64):
+    """What the model says of each recording: a list of float64 arrays (T_k, K), in their order."""
+    model.eval()
+    found = []
+    for start in range(0, len(recordings), B):
+        part = [torch.as_tensor(x) for x in recordings[start : start + B]]
+        lengths = torch.tensor([len(x) for x in part])
+        log_probs = model((torch.nn.utils.rnn.pad_sequence(part), lengths)).double().numpy()
+        found += [log_probs[:T, b].copy() for b, T in enumerate(lengths.tolist())]
+    return found
+
+
+def greedy(model, recordings, B=64):
+    """The transcript of each recording by best path: a list of tuples of classes."""
+    return [ctc_greedy(log_p).tokens for log_p in log_probabilities(model, recordings, B)]
