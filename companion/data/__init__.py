@@ -4,6 +4,7 @@ from companion.data.batches import draws, packed, padded, streams, stretches
 from companion.data.card import Card
 from companion.data.demand import load_demand
 from companion.data.digits import fetch_fsdd, load_asterisk_digits
+from companion.data.pairs import fetch_multi30k, number_words
 from companion.data.stored import Event, load_benchmark, load_events, load_result
 from companion.data.text import encode, shakespeare
 from companion.data.voices import VOICES, speak
@@ -12,12 +13,13 @@ from companion.data.weather import load_weather
 from companion.data.words import fetch_ptb, fetch_wikitext2
 
 __all__ = [
-    "VOICES",
     "Card",
     "Event",
+    "VOICES",
     "draws",
     "encode",
     "fetch_fsdd",
+    "fetch_multi30k",
     "fetch_ptb",
     "fetch_wikitext2",
     "load_asterisk_digits",
@@ -27,6 +29,7 @@ __all__ = [
     "load_japanese_vowels",
     "load_result",
     "load_weather",
+    "number_words",
     "packed",
     "padded",
     "shakespeare",

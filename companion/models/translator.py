@@ -1,0 +1,127 @@
+"""Encoder and decoder: one LSTM reads a sentence, another writes its translation.
+
+With attention (Bahdanau, Cho and Bengio 2015) the decoder looks, before each word, at all that the
+encoder gave out; without, at the encoder's last output only (Cho et al. 2014). Needs PyTorch.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.nn.utils.rnn import pad_packed_sequence
+
+from companion.data import packed
+from companion.data.pairs import END, PAD, START, UNKNOWN
+
+
+class Memory(NamedTuple):
+    """What the encoder hands to the decoder, of sources filled up to S words."""
+
+    ys: torch.Tensor  #: (S, B, H), the encoder's outputs
+    keys: torch.Tensor  #: (S, B, H), their part of the attention; without attention the same as ys
+    filling: torch.Tensor  #: (S, B), true behind the end of a source
+    state: tuple  #: (h, c), each (B, H), after each source's own last word
+
+
+class Translator(nn.Module):
+    """Numbers of source words, and of the target words so far, to logits of the next one.
+
+    K: words of the source and of the target vocabulary, a pair. D: size of a word's vector.
+    H: units of encoder and decoder. attention: look at all outputs of the encoder, or the last.
+    dropout: share of the words' vectors and of the readout's inputs that training drops.
+    Batches are those of `companion.data.paired`.
+    Sources: Sutskever, Vinyals and Le (2014); Bahdanau, Cho and Bengio (2015), with LSTM in place
+    of their GRU, an encoder of one direction, and the plain readout of h.
+    """
+
+    def __init__(self, K, D, H, attention=True, dropout=0.0):
+        super().__init__()
+        self.source, self.target = nn.Embedding(K[0], D), nn.Embedding(K[1], D)
+        self.encoder, self.decoder = nn.LSTM(D, H), nn.LSTMCell(D + H, H)
+        self.readout, self.dropout = nn.Linear(H, K[1]), nn.Dropout(dropout)
+        self.attention = attention
+        if attention:
+            self.key, self.query = nn.Linear(H, H), nn.Linear(H, H, bias=False)
+            self.score = nn.Linear(H, 1, bias=False)
+
+    def forward(self, x):
+        """x: source (S, B), lengths (B,) and read (T, B). Returns logits (T, B, K)."""
+        source, lengths, read = x
+        memory = self.encode(source, lengths)
+        state, hs = memory.state, []
+        for word in self.dropout(self.target(read)):
+            state, _ = self.decode(memory, state, word)
+            hs.append(state[0])
+        return self.readout(self.dropout(torch.stack(hs)))
+
+    def encode(self, source, lengths):
+        """Read sources (S, B) of these lengths (B,): a `Memory`."""
+        words = self.dropout(self.source(source))
+        ys, (h, c) = self.encoder(packed(words, lengths))
+        ys, _ = pad_packed_sequence(ys, total_length=len(source))
+        filling = torch.arange(len(source), device=source.device)[:, None] >= lengths
+        return Memory(ys, self.key(ys) if self.attention else ys, filling, (h[0], c[0]))
+
+    def decode(self, memory, state, word):
+        """One step: state (h, c), word (B, D); returns the new state and the weights (S, B)."""
+        if self.attention:
+            scores = self.score(torch.tanh(memory.keys + self.query(state[0])))[..., 0]
+            weights = scores.masked_fill(memory.filling, -torch.inf).softmax(0)
+            context = (weights[..., None] * memory.ys).sum(0)
+        else:
+            weights, context = None, memory.state[0]
+        return self.decoder(torch.cat([word, context], 1), state), weights
+
+    def log_probs(self, memory, state, word):
+        """What may come after these words' numbers (B,): log p (B, K), new state, weights."""
+        state, weights = self.decode(memory, state, self.target(word))
+        logits = self.readout(state[0])
+        logits[:, [PAD, START, UNKNOWN]] = -torch.inf  # no word of a translation
+        return F.log_softmax(logits, 1), state, weights
+
+
+def loss(logits, y):
+    """Cross-entropy in nats, summed over the words, and how many there are; PAD is none."""
+    total = F.cross_entropy(logits.flatten(0, 1), y.flatten(), ignore_index=PAD, reduction="sum")
+    return total, int((y != PAD).sum())
+
+
+@torch.no_grad()
+def translate(model, source, lengths, limit):
+    """The likeliest next word, again and again, for a whole batch: greedy search.
+
+    source (S, B), lengths (B,). Returns B lists of at most `limit` numbers, without END, and the
+    weights of the attention, (T, S, B), one row a word written, END included; None without.
+    """
+    model.eval()
+    memory = model.encode(source, lengths)
+    state, word, written, looked = memory.state, torch.full_like(lengths, START), [], []
+    for _ in range(limit):
+        log_p, state, weights = model.log_probs(memory, state, word)
+        word = log_p.argmax(1)
+        written.append(word)
+        looked.append(weights)
+        if bool((torch.stack(written) == END).any(0).all()):
+            break
+    rows = torch.stack(written, 1).tolist()
+    rows = [row[: row.index(END)] if END in row else row for row in rows]
+    return rows, torch.stack(looked) if model.attention else None
+
+
+def searcher(model, source):
+    """One sentence for `companion.decode.greedy` and `beam_search`: the pair (step, start).
+
+    source: the numbers of its words. The search ends with END.
+    """
+    model.eval()
+    with torch.no_grad():
+        memory = model.encode(torch.as_tensor(source)[:, None], torch.tensor([len(source)]))
+
+    @torch.no_grad()
+    def step(state, token):
+        log_p, state, _ = model.log_probs(memory, state, torch.tensor([token]))
+        return log_p[0].numpy().astype(np.float64), state
+
+    return step, (memory.state, START)
