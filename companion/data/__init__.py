@@ -5,6 +5,7 @@ from companion.data.card import Card
 from companion.data.demand import load_demand
 from companion.data.digits import fetch_fsdd, load_asterisk_digits
 from companion.data.pairs import fetch_multi30k, number_words
+from companion.data.stocks import load_stocks
 from companion.data.stored import Event, load_benchmark, load_events, load_result
 from companion.data.text import encode, shakespeare
 from companion.data.voices import VOICES, speak
@@ -28,6 +29,7 @@ __all__ = [
     "load_events",
     "load_japanese_vowels",
     "load_result",
+    "load_stocks",
     "load_weather",
     "number_words",
     "packed",

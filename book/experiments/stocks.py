@@ -1,0 +1,87 @@
+"""Returns of three stocks and their volatility a day ahead, LSTM walking forward over six years."""
+
+import numpy as np
+import torch
+
+from book.experiments.lab.runner import run
+from companion.data import load_stocks
+from companion.forecast import splits
+from companion.models.daily_returns import DAYS, LOSSES, Forecaster
+from companion.models.volatility import gaussian_loss
+
+SETTINGS = {
+    "seeds": 5,
+    "returns": "100 times the difference of the logarithms of two days' prices",
+    "days read": DAYS,
+    "refitted every": 250,
+    "test": "forecasts of 2008-01-02 to 2013-03-01",
+    "return": {"H": 8, "epochs": 5, "lr": 0.003},
+    "volatility": {"H": 8, "epochs": 15, "lr": 0.01},
+    "choice": {
+        "on": "2006 and 2007, trained on the days before, forecast without refitting",
+        "seeds": 3,
+        "H": [4, 8, 16],
+        "lr": [0.003, 0.01],
+        "epochs": [2, 5, 10, 20],
+    },
+    "data": load_stocks().card.checksum,
+    "torch": torch.__version__,
+}
+
+
+def times_of(part, stocks):
+    """When the forecasts of a part's returns are issued; return t is that of day t + 1."""
+    return np.arange(part.start - 2, part.stop - 2)
+
+
+def choice(job, returns, stocks):
+    """Mean loss on the validation days, in units of the past variance."""
+    times = times_of(stocks.valid, stocks)
+    settings = {name: job[name] for name in ("H", "lr", "epochs")}
+    train = np.arange(DAYS - 1, times[0])
+    forecaster = Forecaster(returns, train, job["choice"], job["seed"], **settings)
+    y, forecasts = returns[times + 1], forecaster(returns, times)
+    if job["choice"] == "return":
+        losses = ((y - forecasts) / forecaster.scaling.sd) ** 2
+    else:
+        losses = gaussian_loss(y, forecasts)
+    return {"loss": round(float(losses.mean()), 5)}
+
+
+def outcome(job):
+    """Forecasts in thousandths of a percent, a list for each stock; of a choice, its loss."""
+    torch.set_num_threads(1)
+    stocks = load_stocks()
+    returns = 100 * np.diff(np.log(stocks.prices), axis=0)
+    if "choice" in job:
+        return choice(job, returns, stocks)
+    times = times_of(stocks.test, stocks)
+    folds = splits(times, SETTINGS["refitted every"], start=DAYS - 1)
+    settings, task = SETTINGS[job["task"]], job["task"]
+    fitted = Forecaster(returns, folds[0].train, task, job["seed"], **settings)
+    parts = []
+    for train, test in folds:
+        if job["refitted"] and test[0] != times[0]:
+            fitted = Forecaster(returns, train, task, job["seed"], **settings)
+        parts.append(fitted(returns, test))
+    whole = np.rint(1000 * np.concatenate(parts)).astype(int).T.tolist()
+    return {"forecasts": dict(zip(stocks.names, whole, strict=True))}
+
+
+def jobs(seeds):
+    """The choice of settings, on seeds of its own, then both tasks with every seed."""
+    given = SETTINGS["choice"]
+    for task in LOSSES:
+        for H in given["H"]:
+            for lr in given["lr"]:
+                for epochs in given["epochs"]:
+                    for seed in range(100, 100 + given["seeds"]):
+                        yield {"choice": task, "H": H, "lr": lr, "epochs": epochs, "seed": seed}
+    for seed in seeds:
+        for task in LOSSES:
+            yield {"task": task, "refitted": True, "seed": seed}
+        yield {"task": "volatility", "refitted": False, "seed": seed}
+
+
+if __name__ == "__main__":
+    run("stocks", __doc__, SETTINGS, jobs, outcome)

@@ -1,0 +1,90 @@
+"""An LSTM that reads the last days' returns, and forecasts the next one or how much it varies.
+
+One network learns from all series of an array (T, D). A forecast issued at time t is about t + 1.
+"""
+
+import numpy as np
+import torch
+from torch import nn
+
+from companion.forecast import fit_scaling, windows
+
+DAYS = 40  # that the network reads before each forecast
+
+
+class DailyReturns(nn.Module):
+    """An LSTM over a window (DAYS, N, 2), and one number (N,) from its last state; 0 at first."""
+
+    def __init__(self, H):
+        super().__init__()
+        self.lstm, self.head = nn.LSTM(2, H), nn.Linear(H, 1)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, x):
+        return self.head(self.lstm(x)[0][-1])[:, 0]
+
+
+def squared_loss(outputs, y):
+    """Mean squared error of the next return, both scaled."""
+    return ((outputs - y) ** 2).mean()
+
+
+def volatility_loss(outputs, y):
+    """`companion.models.volatility.gaussian_loss`, of a network that gives log sd, on tensors."""
+    return (outputs + y**2 * torch.exp(-2 * outputs) / 2).mean()
+
+
+LOSSES = {"return": squared_loss, "volatility": volatility_loss}
+
+
+def inputs(scaled, times):
+    """Windows of scaled returns and of their size, the series one after another: (DAYS, N·D, 2)."""
+    x = np.stack([scaled, np.abs(scaled)], -1)
+    parts = [windows(x[:, k], times, DAYS) for k in range(scaled.shape[1])]
+    return torch.from_numpy(np.concatenate(parts).astype(np.float32)).transpose(0, 1)
+
+
+def train(x, y, loss, seed, H=8, epochs=10, lr=0.01):
+    """A `DailyReturns` trained with Adam on batches of 256 windows.
+
+    x: (DAYS, N, 2). y: (N,), float32 tensors. loss: one of `LOSSES`' values. seed: of the first
+    weights and the order. Returns the net.
+    """
+    torch.manual_seed(seed)
+    net, order = DailyReturns(H), torch.Generator().manual_seed(seed)
+    optimizer = torch.optim.Adam(net.parameters(), lr=lr)
+    for _ in range(epochs):
+        for part in torch.randperm(len(y), generator=order).split(256):
+            optimizer.zero_grad()
+            loss(net(x[:, part]), y[part]).backward()
+            nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+            optimizer.step()
+    return net
+
+
+class Forecaster:
+    """A network fitted on the past of `returns`, (T, D), and the scaling that goes with it.
+
+    task: "return" or "volatility". train_times: (N,), when its training examples are issued; it
+    knows returns up to the last of them and the one after. settings: as of `train`.
+    """
+
+    def __init__(self, returns, train_times, task, seed, **settings):
+        known = returns[: train_times[-1] + 2]
+        self.task, self.scaling = task, fit_scaling(known)
+        if task == "volatility":  # of mean zero, like the forecasts it is compared with
+            sd = np.sqrt(np.mean(known**2, 0))
+            self.scaling = self.scaling._replace(mean=0 * sd, sd=sd)
+        scaled = self.scaling.apply(known)
+        y = torch.from_numpy(scaled[train_times + 1].T.ravel().astype(np.float32))
+        self.net = train(inputs(scaled, train_times), y, LOSSES[task], seed, **settings)
+
+    @torch.no_grad()
+    def __call__(self, returns, times):
+        """Forecasts (M, D) issued at `times`, in the units of the returns."""
+        outputs = self.net(inputs(self.scaling.apply(returns), times))
+        outputs = outputs.numpy().astype(np.float64).reshape(returns.shape[1], -1).T
+        if self.task == "return":
+            return self.scaling.undo(outputs)
+        return np.exp(outputs) * self.scaling.sd

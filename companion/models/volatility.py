@@ -1,0 +1,109 @@
+"""How much a return will vary: forecasts of its standard deviation that need no network.
+
+Returns have mean zero here, which for daily returns is near enough. All are arrays (T, D), one
+column a series. A forecast issued at time t is about t + 1. Needs SciPy.
+"""
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.signal import lfilter
+
+BURN_IN = 20  # steps of a filter whose forecasts are not used in fitting it
+LEAST = 0.05  # of the past standard deviation: no forecast is smaller
+
+
+def gaussian_loss(returns, sd):
+    """Minus the logarithm of the normal density, without its constant: log sd + r² / (2 sd²).
+
+    returns, sd: of one shape, sd > 0. Returns losses of that shape; their mean is smallest for
+    the true standard deviation.
+    """
+    return np.log(sd) + returns**2 / (2 * sd**2)
+
+
+def ewma(returns, decay, start=1.0):
+    """Running mean of squared returns, v = decay · v + (1 - decay) · r²; its root, (T, D).
+
+    Row t is the forecast issued at t. start: the variance before the first step.
+    Source: J.P. Morgan's RiskMetrics (1996), where decay is 0.94.
+    """
+    return np.sqrt(_filtered((1 - decay) * returns**2, decay, start))
+
+
+def ewma_forecasts(returns, split):
+    """`ewma` with the decay that had the smallest loss on the past, one for all series; (M, D)."""
+    known, sd = _scaled(returns, split)
+    decays = np.arange(0.85, 0.995, 0.01)
+    losses = [gaussian_loss(known[BURN_IN + 1 :], ewma(known, d)[BURN_IN:-1]) for d in decays]
+    best = decays[int(np.argmin([loss.mean() for loss in losses]))]
+    return ewma(returns / sd, best)[split.test] * sd
+
+
+def har_inputs(returns, times, days=(1, 5, 22, 60)):
+    """Mean absolute return of the last few days, weeks and months, and falls alone; (N, D, 6).
+
+    The falls, max(-r, 0), are averaged over the first two of `days`.
+    Source: Corsi (2009), there of realised volatility and over 1, 5 and 22 days.
+    """
+
+    def mean(values, n):
+        sums = np.cumsum(np.concatenate([np.zeros_like(values[:1]), values]), 0)
+        return (sums[times + 1] - sums[times + 1 - n]) / n
+
+    falls = np.maximum(-returns, 0)
+    columns = [mean(np.abs(returns), n) for n in days] + [mean(falls, n) for n in days[:2]]
+    return np.stack(columns, -1)
+
+
+def har_forecasts(returns, split):
+    """A linear regression of the next absolute return on `har_inputs`, one for all series; (M, D).
+
+    Its forecasts are multiplied by one number, so that on the past their squares have the mean of
+    the squared returns.
+    """
+    known, sd = _scaled(returns, split)
+    x, y = har_inputs(known, split.train), known[split.train + 1]
+    x = np.concatenate([x, np.ones_like(x[..., :1])], -1)
+    weights = np.linalg.lstsq(x.reshape(-1, x.shape[-1]), np.abs(y).ravel(), rcond=None)[0]
+    factor = np.sqrt(np.mean(y**2 / np.maximum(x @ weights, LEAST) ** 2))
+    x = har_inputs(returns / sd, split.test)
+    return np.maximum(x @ weights[:-1] + weights[-1], LEAST) * factor * sd
+
+
+def garch(returns, theta):
+    """v = w + b · v + (a + c · [r < 0]) · r², of returns of variance about 1; its root, (T, D).
+
+    theta: (w, a, b, c). Row t is the forecast issued at t.
+    Source: Bollerslev (1986); with c, Glosten, Jagannathan and Runkle (1993).
+    """
+    w, a, b, c = theta
+    return np.sqrt(_filtered(w + (a + c * (returns < 0)) * returns**2, b, 1.0))
+
+
+def garch_forecasts(returns, split):
+    """`garch` with the parameters of smallest loss on the past, one set for all series; (M, D)."""
+    known, sd = _scaled(returns, split)
+
+    def loss(logs):
+        w, a, b, c = np.exp(logs)
+        if a + b + c / 2 >= 1:  # the variance would grow without bound
+            return np.inf
+        forecasts = garch(known, (w, a, b, c))
+        return gaussian_loss(known[BURN_IN + 1 :], forecasts[BURN_IN:-1]).mean()
+
+    start = np.log([0.02, 0.04, 0.9, 0.05])
+    best = minimize(loss, start, method="Nelder-Mead", options={"maxiter": 400}).x
+    return garch(returns / sd, np.exp(best))[split.test] * sd
+
+
+def _scaled(returns, split):
+    """What is known when the split's model is fitted, in units of its own past; and these, (D,)."""
+    known = returns[: split.train[-1] + 2]
+    sd = np.sqrt(np.mean(known**2, 0))
+    return known / sd, sd
+
+
+def _filtered(inputs, factor, start):
+    """v_t = factor · v_{t-1} + inputs_t from v = start on, along the first axis."""
+    state = np.full((1, *inputs.shape[1:]), factor * start)
+    return lfilter([1.0], [1.0, -factor], inputs, axis=0, zi=state)[0]
