@@ -5,6 +5,7 @@ from companion.data.card import Card
 from companion.data.demand import load_demand
 from companion.data.digits import fetch_fsdd, load_asterisk_digits
 from companion.data.pairs import fetch_multi30k, number_words
+from companion.data.reviews import fetch_imdb, load_glove, load_movie_snippets, tokens
 from companion.data.stocks import load_stocks
 from companion.data.stored import Event, load_benchmark, load_events, load_result
 from companion.data.text import encode, shakespeare
@@ -14,12 +15,13 @@ from companion.data.weather import load_weather
 from companion.data.words import fetch_ptb, fetch_wikitext2
 
 __all__ = [
+    "VOICES",
     "Card",
     "Event",
-    "VOICES",
     "draws",
     "encode",
     "fetch_fsdd",
+    "fetch_imdb",
     "fetch_multi30k",
     "fetch_ptb",
     "fetch_wikitext2",
@@ -27,7 +29,9 @@ __all__ = [
     "load_benchmark",
     "load_demand",
     "load_events",
+    "load_glove",
     "load_japanese_vowels",
+    "load_movie_snippets",
     "load_result",
     "load_stocks",
     "load_weather",
@@ -38,4 +42,5 @@ __all__ = [
     "speak",
     "streams",
     "stretches",
+    "tokens",
 ]

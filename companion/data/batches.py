@@ -63,15 +63,18 @@ def draws(make, B, count, seed=0):
     return batches
 
 
-def padded(sequences, labels, B, seed=None):
+def padded(sequences, labels, B, seed=None, alike=1):
     """Batches of sequences of unequal length, filled up with zeros, for `fit`. Needs torch.
 
-    sequences: N float arrays (T_k, D). labels: N whole numbers. B: sequences in a batch.
+    sequences: N arrays (T_k, D) or (T_k,). labels: N whole numbers. B: sequences in a batch.
     seed: of the order, drawn anew for every epoch from the seed and the epoch, so that a training
     that is resumed meets the same batches; None keeps the order that is given.
-    Returns a function of the epoch. It yields pairs ((x, lengths), y): x (T, B, D), T being the
-    longest of the batch, lengths (B,) and y (B,), both int64; the last batch may be smaller.
-    Raises ValueError for no sequence or an empty one, another number of labels, or B below 1.
+    alike: with a seed, the sequences of so many batches are drawn together, sorted by length and
+    dealt to batches, whose order is then drawn: less filling, and still other batches each epoch.
+    Returns a function of the epoch. It yields pairs ((x, lengths), y): x (T, B, D) or (T, B), T
+    being the longest of the batch, lengths (B,) and y (B,), both int64; one batch may be smaller.
+    Raises ValueError for no sequence or an empty one, another number of labels, B or alike below
+    1, or alike without a seed.
     """
     import torch
 
@@ -82,13 +85,19 @@ def padded(sequences, labels, B, seed=None):
             "sequences must be at least one, none empty, with one label each, and B at least 1, "
             f"got {len(xs)} sequences, {len(y)} labels and B = {B}"
         )
+    if alike < 1 or (alike > 1 and seed is None):
+        raise ValueError(f"alike must be at least 1, and 1 without a seed, got {alike}")
 
     def batches(epoch):
         order = np.arange(len(xs))
         if seed is not None:
-            order = np.random.default_rng([seed, epoch]).permutation(order)
-        for start in range(0, len(xs), B):
-            part = torch.from_numpy(order[start : start + B])
+            rng = np.random.default_rng([seed, epoch])
+            order = rng.permutation(order)
+        parts = [order[start : start + B] for start in range(0, len(xs), B)]
+        if alike > 1:
+            parts = _sorted(order, lengths.numpy(), B, alike)
+            parts = [parts[k] for k in rng.permutation(len(parts))]
+        for part in map(torch.from_numpy, parts):
             x = torch.nn.utils.rnn.pad_sequence([xs[k] for k in part])
             yield (x, lengths[part]), y[part]
 
@@ -105,3 +114,13 @@ def packed(x, lengths):
     from torch.nn.utils.rnn import pack_padded_sequence
 
     return pack_padded_sequence(x, lengths.cpu(), enforce_sorted=False)
+
+
+def _sorted(order, lengths, B, alike):
+    """Batches of an order, of which every `alike` together are sorted by length."""
+    parts = []
+    for start in range(0, len(order), B * alike):
+        drawn = order[start : start + B * alike]
+        drawn = drawn[np.argsort(lengths[drawn], kind="stable")]
+        parts += [drawn[k : k + B] for k in range(0, len(drawn), B)]
+    return parts

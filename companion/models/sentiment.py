@@ -1,0 +1,122 @@
+"""Is a review friendly? Networks that read its words, and what they need to be trained."""
+
+from collections import Counter
+
+import numpy as np
+import torch
+from torch import nn
+
+from companion.data import packed
+from companion.nn import LSTM
+
+PADDING, UNKNOWN = 0, 1  # numbers that stand for no word
+
+
+class Bag(nn.Module):
+    """The mean of the vectors of a review's words, and a linear layer: order does not count.
+
+    vectors: (K, D), the first values of the vectors, which are trained further. dropout: share of
+    the numbers of the mean that are dropped while training.
+    """
+
+    def __init__(self, vectors, dropout=0.0):
+        super().__init__()
+        self.embedding = embedding(vectors)
+        self.drop = nn.Dropout(dropout)
+        self.readout = nn.Linear(vectors.shape[1], 1)
+
+    def forward(self, batch):
+        """(x, lengths), of shapes (T, B) and (B,), to scores (B,): above 0 is friendly."""
+        x, lengths = batch
+        mean = self.embedding(x).sum(0) / lengths[:, None]  # the vector of PADDING is zero
+        return self.readout(self.drop(mean))[:, 0]
+
+
+class Reader(nn.Module):
+    """An LSTM that reads the words of a review, and a linear layer.
+
+    vectors, dropout: as of `Bag`; words' vectors and what the linear layer reads are dropped.
+    H: units, in each direction. bidirectional: a second LSTM reads from the end. pool: "last"
+    scores the state after the last word (of the second LSTM, after the first word), "mean" the
+    mean of the states after each word.
+    Raises ValueError for another pool.
+    """
+
+    def __init__(self, vectors, H, bidirectional=False, pool="last", dropout=0.0):
+        super().__init__()
+        if pool not in ("last", "mean"):
+            raise ValueError(f'pool must be "last" or "mean", got {pool!r}')
+        self.embedding = embedding(vectors)
+        self.drop = nn.Dropout(dropout)
+        self.lstm = LSTM(vectors.shape[1], H, bidirectional=bidirectional, forget_bias=1.0)
+        self.readout = nn.Linear(H * (1 + bidirectional), 1)
+        self.pool = pool
+
+    def forward(self, batch):
+        """(x, lengths), of shapes (T, B) and (B,), to scores (B,): above 0 is friendly."""
+        x, lengths = batch
+        ys, (h, _) = self.lstm(packed(self.drop(self.embedding(x)), lengths))
+        if self.pool == "last":
+            read = torch.cat(list(h), 1)
+        else:
+            read = nn.utils.rnn.pad_packed_sequence(ys)[0].sum(0) / lengths[:, None]
+        return self.readout(self.drop(read))[:, 0]
+
+    @torch.no_grad()
+    def running(self, numbers):
+        """The score after each word of one review: what it would be if the review ended there.
+
+        numbers: T numbers of words. Returns float32 of shape (T,).
+        Raises ValueError for a bidirectional reader, which has to know the end.
+        """
+        if self.lstm.bidirectional:
+            raise ValueError("a running score needs a reader that is not bidirectional")
+        ys = self.lstm(self.embedding(torch.as_tensor(numbers)))[0]
+        if self.pool == "mean":
+            ys = ys.cumsum(0) / torch.arange(1, len(ys) + 1)[:, None]
+        return self.readout(ys)[:, 0].numpy()
+
+
+def embedding(vectors):
+    """A layer that gives each number its vector, zero for PADDING; the vectors are trained."""
+    layer = nn.Embedding(*vectors.shape, padding_idx=PADDING)
+    with torch.no_grad():
+        layer.weight.copy_(torch.as_tensor(vectors))
+        layer.weight[PADDING] = 0
+    return layer
+
+
+def loss(scores, y):
+    """Mean cross-entropy of scores (B,) with labels (B,), 1 for a friendly review."""
+    return nn.functional.binary_cross_entropy_with_logits(scores, y.to(scores.dtype))
+
+
+def vocabulary(texts, K):
+    """Numbers of the K - 2 most frequent words of texts that are trained on: a dict.
+
+    texts: lists of words. 0 and 1 are PADDING and UNKNOWN; of equally frequent words those that
+    come first in the alphabet are taken first.
+    """
+    counts = Counter(word for text in texts for word in text)
+    ranked = sorted(counts, key=lambda word: (-counts[word], word))
+    return {word: k for k, word in enumerate(ranked[: K - 2], start=2)}
+
+
+def numbered(texts, vocabulary):
+    """Lists of words as arrays int64 (T,); UNKNOWN stands for other words and for no word."""
+    return [
+        np.array([vocabulary.get(word, UNKNOWN) for word in text] or [UNKNOWN]) for text in texts
+    ]
+
+
+def first_vectors(vocabulary, D, rng, glove=None):
+    """First vectors (K, D) for `embedding`, float32: normal of deviation 0.1, or those of GloVe.
+
+    glove: a `companion.data.Vectors` with D numbers a word; words that it lacks are drawn.
+    """
+    vectors = 0.1 * rng.standard_normal((len(vocabulary) + 2, D)).astype(np.float32)
+    if glove is not None:
+        for word, vector in zip(glove.words, glove.vectors, strict=True):
+            if word in vocabulary:
+                vectors[vocabulary[word]] = vector
+    return vectors
