@@ -29,15 +29,15 @@ VOICES = {
 LETTERS = string.ascii_letters + string.digits + "-_"  # one for each of the 64 words
 SETTINGS = {
     "seeds": 3,
-    "sentences": {"train": 2400, "valid": 150, "test": 300, "outside": 100},
+    "sentences": {"train": 1500, "valid": 150, "test": 300, "outside": 100},
     "voices": VOICES,
-    "noise": [3, 15],
+    "noise": [5, 15],
     "rate": 8000,
     "bands": 26,
     "joined": 4,
     "H": 96,
     "B": 32,
-    "epochs": 9,
+    "epochs": 8,
     "lr": 0.006,
     "clip": 5.0,
     "width": 64,
