@@ -1,0 +1,105 @@
+"""Networks that give every frame of a recording a label. Needs PyTorch.
+
+Each is called with a pair (x, lengths), x (T, B, D) filled up with zeros to the longest and
+lengths (B,), and returns logits (T, B, K). Frames are expected to have mean 0, so that the zeros
+before the first and after the last frame are a frame that says nothing.
+"""
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+from torch.nn.utils.rnn import pad_packed_sequence, pad_sequence
+
+from companion.data import packed, padded
+
+NO_LABEL = -1  # of a frame that neither the loss nor the error counts
+
+
+class Window(torch.nn.Module):
+    """Label a frame from n frames before it, itself and n after it, by a feed-forward network.
+
+    D: numbers in a frame. K: classes. H: units of the hidden layer; 0 for no hidden layer, which
+    makes the model linear.
+    """
+
+    def __init__(self, D, K, n, H=0):
+        super().__init__()
+        self.n, inputs = n, (2 * n + 1) * D
+        if H:
+            layers = [torch.nn.Linear(inputs, H), torch.nn.ReLU(), torch.nn.Linear(H, K)]
+        else:
+            layers = [torch.nn.Linear(inputs, K)]
+        self.net = torch.nn.Sequential(*layers)
+
+    def forward(self, batch):
+        x, _ = batch
+        x = F.pad(x, (0, 0, 0, 0, self.n, self.n))
+        return self.net(x.unfold(0, 2 * self.n + 1, 1).flatten(2))
+
+
+class Recurrent(torch.nn.Module):
+    """Label a frame from the hidden state of an LSTM, one way or both.
+
+    H: units of each direction. delay: frames that the network hears after a frame before it has
+    to label it; at the end it hears zeros.
+    Source: Graves and Schmidhuber (2005), for both directions and for the delay.
+    """
+
+    def __init__(self, D, K, H, bidirectional=False, delay=0):
+        super().__init__()
+        self.delay = delay
+        self.lstm = torch.nn.LSTM(D, H, bidirectional=bidirectional)
+        self.readout = torch.nn.Linear(H * (2 if bidirectional else 1), K)
+
+    def forward(self, batch):
+        x, lengths = batch
+        x = F.pad(x, (0, 0, 0, 0, 0, self.delay))
+        ys, _ = pad_packed_sequence(self.lstm(packed(x, lengths + self.delay))[0])
+        return self.readout(ys[self.delay :])
+
+
+def labelled(recordings, labels, B, seed=None, noise=0.0):
+    """Batches for `companion.train.fit` and the networks here.
+
+    recordings: N float arrays (T_k, D). labels: N whole-number arrays (T_k,), NO_LABEL where a
+    frame does not count. B: recordings in a batch. seed: of the order, as for `padded`, and of the
+    noise. noise: standard deviation of what is added to every number of a frame, drawn anew in
+    every epoch, so that a network learns no recording by heart.
+    Returns a function of the epoch. It yields pairs ((x, lengths), y), y (T, B).
+    Raises ValueError where a recording has not one label a frame, and as `padded` does.
+    """
+    for x, y in zip(recordings, labels, strict=True):
+        if len(x) != len(y):
+            raise ValueError(f"labels must be one a frame, got {len(y)} for {len(x)} frames")
+    filled = pad_sequence([torch.as_tensor(y) for y in labels], padding_value=NO_LABEL)
+    batches = padded(recordings, range(len(labels)), B, seed)
+
+    def batches_with_labels(epoch):
+        rng = np.random.default_rng([seed or 0, epoch, 1])
+        for (x, lengths), number in batches(epoch):
+            if noise:
+                inside = torch.arange(len(x))[:, None] < lengths  # the filling stays 0
+                drawn = torch.from_numpy(rng.standard_normal(x.shape, np.float32))
+                x = x + noise * drawn * inside[..., None]
+            yield (x, lengths), filled[: len(x), number]
+
+    return batches_with_labels
+
+
+def loss(logits, y):
+    """Cross-entropy in nats, summed over the frames that count, and their number."""
+    total = F.cross_entropy(
+        logits.flatten(0, 1), y.flatten(), ignore_index=NO_LABEL, reduction="sum"
+    )
+    return total, int((y != NO_LABEL).sum())
+
+
+@torch.no_grad()
+def posteriors(model, recordings, B=64):
+    """Probabilities of the classes in every frame: a list of float32 arrays (T_k, K)."""
+    model.eval()
+    found = []
+    for (x, lengths), _ in padded(recordings, range(len(recordings)), B)(0):
+        p = model((x, lengths)).softmax(-1).numpy()
+        found += [p[:T, b].copy() for b, T in enumerate(lengths.tolist())]
+    return found
