@@ -39,15 +39,21 @@ def reference_days(workday, days):
 def flat_inputs(demand, temperature, workday, days, ahead=None):
     """One row a day, for a linear model: three earlier days, yesterday's weather, the calendar.
 
-    demand, temperature: (days, 48). days: (N,), each at least 7. ahead: (days, 48), a temperature
-    that is known for the day itself, or None. Returns (N, 203), or (N, 251) with `ahead`.
+    Of a temperature there is one value in two hours, and by how much it is below 16 °C and above
+    20 °C, since both cold and heat raise the demand.
+    demand, temperature: (days, 48), not scaled. days: (N,), each at least 7. ahead: (days, 48), a
+    temperature that is known for the day itself, or None.
+    Returns (N, 191), or (N, 227) with `ahead`.
     """
     reference = reference_days(workday, days)
-    parts = [demand[days - 1], demand[days - 7], demand[reference], temperature[days - 1]]
+    parts = [demand[days - 1], demand[days - 7], demand[reference]]
+    weather = [temperature[days - 1]] if ahead is None else [temperature[days - 1], ahead[days]]
+    for t in weather:
+        parts += [t[:, ::4], np.maximum(16 - t[:, ::4], 0), np.maximum(t[:, ::4] - 20, 0)]
     kinds = [workday[days], workday[days - 1], workday[days - 7]]
     kinds = np.stack([*kinds, workday[days] & workday[days - 1]], 1)
     parts += [kinds.astype(float), np.eye(7)[_weekday(days)]]
-    return np.concatenate(parts if ahead is None else [*parts, ahead[days]], 1)
+    return np.concatenate(parts, 1)
 
 
 def table_inputs(demand, temperature, workday, days, ahead=None):
