@@ -70,3 +70,21 @@ def test_it_learns_to_spell_what_it_is_shown():
     history = fit(net, recogniser.loss, batches, options)
     assert history.train[-1] < 0.1 < 3 < history.train[0]
     assert recogniser.greedy(net, RECORDINGS, B=2) == [tuple(y) for y in TRANSCRIPTS]
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+def test_both_ways_is_what_a_packed_batch_gives(layers):
+    torch.manual_seed(0)
+    lstm = torch.nn.LSTM(3, 5, num_layers=layers, bidirectional=True).double()
+    x, lengths = torch.randn(9, 4, 3).double(), torch.tensor([9, 1, 6, 7])
+    packed = torch.nn.utils.rnn.pack_padded_sequence(x, lengths, enforce_sorted=False)
+    expected, _ = torch.nn.utils.rnn.pad_packed_sequence(lstm(packed)[0])
+    found = recogniser.both_ways(lstm, x, lengths)
+    inside = (torch.arange(9)[:, None] < lengths)[..., None]
+    assert torch.allclose(found * inside, expected, rtol=0, atol=1e-12)
+    (expected * torch.arange(10)).sum().backward()
+    wanted = [value.grad.clone() for value in lstm.parameters()]
+    lstm.zero_grad()
+    (found * inside * torch.arange(10)).sum().backward()
+    for value, grad in zip(lstm.parameters(), wanted, strict=True):
+        assert torch.allclose(value.grad, grad, rtol=0, atol=1e-10)

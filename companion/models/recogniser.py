@@ -7,11 +7,11 @@ a transcript is in `companion.ctc` and `companion.decode`.
 
 import numpy as np
 import torch
+from torch.func import functional_call
 from torch.nn import functional as F
-from torch.nn.utils.rnn import pad_packed_sequence
 
 from companion.ctc import BLANK
-from companion.data import packed, padded
+from companion.data import padded
 from companion.decode import ctc_greedy
 
 
@@ -29,8 +29,30 @@ class Recogniser(torch.nn.Module):
         self.readout = torch.nn.Linear(2 * H, K)
 
     def forward(self, batch):
-        ys, _ = pad_packed_sequence(self.lstm(packed(*batch))[0])
-        return F.log_softmax(self.readout(ys), -1)
+        return F.log_softmax(self.readout(both_ways(self.lstm, *batch)), -1)
+
+
+def both_ways(lstm, x, lengths):
+    """Outputs (T, B, 2H) of a bidirectional LSTM on a filled batch, as if it had been packed.
+
+    lstm: a `torch.nn.LSTM`. x: (T, B, D). lengths: (B,). Steps after a length mean nothing.
+    PyTorch runs a packed batch without its fused kernel for CPUs. So each direction reads the
+    batch as it is, the second one with every sequence turned round within its own length: what
+    comes after it is read last, and changes nothing before.
+    """
+    t = torch.arange(len(x), device=x.device)[:, None]
+    turned = torch.where(t < lengths.to(x.device), lengths.to(x.device) - 1 - t, t)[..., None]
+    for k in range(lstm.num_layers):
+        one_way = torch.nn.LSTM(x.shape[-1], lstm.hidden_size, device="meta")
+        ys = []
+        for end, back in (("", False), ("_reverse", True)):
+            names = dict(one_way.named_parameters())
+            weights = {name: getattr(lstm, f"{name[:-1]}{k}{end}") for name in names}
+            seen = x.gather(0, turned.expand_as(x)) if back else x
+            y, _ = functional_call(one_way, weights, (seen,))
+            ys.append(y.gather(0, turned.expand_as(y)) if back else y)
+        x = torch.cat(ys, -1)
+    return x
 
 
 def joined(frames, n):
