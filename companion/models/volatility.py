@@ -39,7 +39,7 @@ def ewma_forecasts(returns, split):
     return ewma(returns / sd, best)[split.test] * sd
 
 
-def har_inputs(returns, times, days=(1, 5, 22, 60)):
+def har_inputs(returns, times, days=(1, 5, 22, 40)):
     """Mean absolute return of the last few days, weeks and months, and falls alone; (N, D, 6).
 
     The falls, max(-r, 0), are averaged over the first two of `days`.
