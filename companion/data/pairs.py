@@ -58,6 +58,22 @@ def number_words(numbers, language):
     return [re.sub("[-,]", " ", text).split() for text in found]
 
 
+def draw_numbers(rng, N):
+    """N different numbers of up to six digits, some long and some short to say: a list.
+
+    Each digit is 0 with a probability of 0.45, else 1 to 9, so that about as many words can come
+    from few of them, as in 200,000, as from all six. Raises ValueError for N below 1 or above
+    100,000.
+    """
+    if not 1 <= N <= 100_000:
+        raise ValueError(f"N must be in 1 … 100,000, got {N!r}")
+    found = {}
+    while len(found) < N:
+        digits = rng.integers(1, 10, (N, 6)) * (rng.random((N, 6)) > 0.45)
+        found |= dict.fromkeys((digits @ 10 ** np.arange(6)).tolist())
+    return list(found)[:N]
+
+
 def fetch_multi30k(folder=None):
     """Multi30k, task 1: one sentence about each of 31,014 photographs, in three languages.
 
