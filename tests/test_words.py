@@ -112,3 +112,48 @@ def test_read_gives_the_bytes(tmp_path):
     (tmp_path / "folder").mkdir()
     with pytest.raises(FileNotFoundError, match="folder must be in"):
         read(tmp_path, "folder")
+
+
+def test_zarembas_training_sums_over_steps_and_halves_its_rate(monkeypatch, tmp_path, ptb):
+    torch = pytest.importorskip("torch")
+    from book.experiments.lab import words as lab
+
+    monkeypatch.setattr(lab, "WORK", tmp_path / "work")
+    data = fetch_ptb(ptb)
+    data = data._replace(train=np.tile(data.train, 40), valid=np.tile(data.valid, 10))
+    settings = {
+        "H": 6,
+        "B": 4,
+        "n": 7,
+        "epochs": 4,
+        "full": 2,
+        "lr": 0.5,
+        "clip": 5.0,
+        "scale": 0.1,
+    }
+    rates, step = [], torch.optim.SGD.step
+
+    def watched(self, *args, **kwargs):
+        rates.append(self.param_groups[0]["lr"])
+        return step(self, *args, **kwargs)
+
+    monkeypatch.setattr(torch.optim.SGD, "step", watched)
+    with torch.random.fork_rng():
+        found = lab.train(data, settings, {"layer": "lstm", "dropout": 0.0}, 0, "tiny")
+    updates = -(-(40 * 16 // 4 - 1) // 7)
+    assert rates == [0.5] * (2 * updates) + [0.25] * updates + [0.125] * updates
+    assert found["training"][0] > found["training"][-1] > 1
+    assert found["validation"][-1] < 12  # of 12 words
+    K, H = 12, 6
+    assert found["parameters"] == K * H + 2 * (8 * H * H + 8 * H) + H * K + K
+
+    scores, y = torch.randn(7, 3, K), torch.randint(K, (7, 3))
+    total, count = lab.loss(scores, y)
+    logs = scores.log_softmax(-1).gather(-1, y[..., None])
+    assert count == 3 and torch.isclose(total, -logs.sum())
+
+    model = lab.Model("lstm", K=K, H=H, dropout=0.0, scale=0.1)
+    assert max(value.abs().max() for value in model.parameters()) <= 0.1
+    whole = model(torch.from_numpy(data.test[:-1])[:, None])[0].log_softmax(-1)[:, 0]
+    by_hand = np.exp(-whole[range(8), data.test[1:]].mean().item())
+    assert abs(lab.perplexity(model, data.test, n=3) - by_hand) < 1e-4 * by_hand
