@@ -1,0 +1,61 @@
+"""Connected words by templates: which recordings, stretched in time, make up the utterance best?"""
+
+import numpy as np
+
+QUIET = 0.1  # share of the frames, those of least energy, that tell what a pause sounds like
+
+
+class Templates:
+    """Recordings of single words that an utterance is compared with.
+
+    sequences: N float arrays (T_k, D). words: N whole numbers.
+    """
+
+    def __init__(self, sequences, words):
+        self.frames = np.concatenate(sequences)
+        lengths = np.array([len(x) for x in sequences])
+        self.last = np.cumsum(lengths) - 1
+        self.first = self.last - lengths + 1
+        self.second = self.first[lengths > 1] + 1
+        self.words = np.asarray(words)
+        self.squares = np.square(self.frames).sum(1)
+
+    def recognise(self, x, penalty):
+        """The words of the utterance x (T, D): a tuple.
+
+        With each frame of x a template goes on by none, one or two of its own, and costs its
+        distance; so does a pause, whose one frame is the mean of the quietest of x. A template
+        begins where another or a pause has ended, for `penalty`. The cheapest path through all
+        of x is found in one pass.
+        Source: Ney (1984).
+        """
+        cross = x @ self.frames.T
+        distances = np.sqrt(np.maximum(np.square(x).sum(1)[:, None] + self.squares - 2 * cross, 0))
+        order = x.mean(1).argsort()
+        quiet = x[order[: max(1, round(QUIET * len(x)))]].mean(0)
+        pauses = np.sqrt(np.square(x - quiet).sum(1))
+        cost = np.full(len(self.frames), np.inf)
+        began = np.zeros(len(self.frames), np.int64)  # with which frame the template began
+        done, ended = 0.0, []  # the cost of all so far, and what ended last: (word, first frame)
+        for t, distance in enumerate(distances):
+            one, two = np.roll(cost, 1), np.roll(cost, 2)
+            one[self.first] = two[self.first] = two[self.second] = np.inf
+            ways = np.stack([cost, one, two])
+            best = ways.argmin(0)
+            cost, began = ways.min(0), began[np.arange(len(cost)) - best]
+            enter = self.first[cost[self.first] > done + penalty]
+            cost[enter], began[enter] = done + penalty, t
+            cost += distance
+            pause = done + pauses[t]
+            k = int(cost[self.last].argmin())
+            at = self.last[k]
+            if cost[at] < pause:
+                done, end = float(cost[at]), (int(self.words[k]), int(began[at]))
+            else:
+                done, end = pause, (None, t)
+            ended.append(end)
+        found, t = [], len(x)
+        while t > 0:
+            word, t = ended[t - 1]
+            found += [word] if word is not None else []
+        return tuple(found[::-1])

@@ -1,0 +1,69 @@
+"""Utterances out of recordings of single words, and ways to make them sound new."""
+
+import numpy as np
+
+PAUSE = 0.3  # seconds of the longest pause between two words
+
+
+def join(waves, rate, rng, pause=PAUSE):
+    """One wave of several, after one another, with pauses before, between and after them.
+
+    waves: float arrays (N_k,) of one speaker. rate: samples a second. Each pause is drawn between
+    0 and `pause` seconds. All of it gets a faint noise, as loud as the quieter parts of the
+    recordings: digital silence would tell where they were joined.
+    Returns the wave, float32, and starts and ends of the words in it, int64, in samples.
+    Raises ValueError for no wave.
+    """
+    if not len(waves):
+        raise ValueError("waves must be at least one, got none")
+    pauses = rng.uniform(0, pause * rate, len(waves) + 1).astype(np.int64)
+    lengths = np.array([len(wave) for wave in waves])
+    ends = np.cumsum(pauses[:-1] + lengths)
+    starts = ends - lengths
+    faint = np.quantile(np.abs(np.concatenate(waves)), 0.2)
+    whole = np.float32(faint) * rng.standard_normal(ends[-1] + pauses[-1], np.float32)
+    for wave, start, end in zip(waves, starts, ends, strict=True):
+        whole[start:end] += wave
+    return whole, starts, ends
+
+
+def speed(wave, factor):
+    """The wave played `factor` times as fast: shorter, and higher in the same ratio.
+
+    So a voice turns into that of a smaller or larger person. wave: float array (N,).
+    Raises ValueError unless factor is positive.
+    Source: Ko, Peddinti, Povey and Khudanpur (2015).
+    """
+    if not factor > 0:
+        raise ValueError(f"factor must be positive, got {factor}")
+    at = np.arange(0, len(wave), factor)
+    return np.interp(at, np.arange(len(wave)), wave).astype(np.float32)
+
+
+def add_noise(wave, decibels, rng):
+    """The wave with white noise, whose power is so many decibels below its own."""
+    power = np.mean(np.square(wave, dtype=np.float64)) * 10 ** (-decibels / 10)
+    noise = rng.standard_normal(len(wave), np.float32)
+    return wave.astype(np.float32) + np.float32(np.sqrt(power)) * noise
+
+
+def mask(x, rng, bands, steps):
+    """Features (T, D) with two stretches of bands and two of steps set to 0.
+
+    bands, steps: the most that one stretch takes; how many it does is drawn from 0 on.
+    Source: Park et al. (2019), section 2, without the warping of time.
+    """
+    x = x.copy()
+    for axis, most in ((0, steps), (1, bands)) * 2:
+        n = rng.integers(min(most, x.shape[axis]) + 1)
+        start = rng.integers(x.shape[axis] - n + 1)
+        x[(slice(None),) * axis + (slice(start, start + n),)] = 0
+    return x
+
+
+def normalised(x):
+    """Features (T, D) with mean 0 and standard deviation 1 in each of the D over the utterance.
+
+    It takes away how loud someone speaks, and most of the microphone. A constant one becomes 0.
+    """
+    return (x - x.mean(0)) / np.maximum(x.std(0), 1e-3)
