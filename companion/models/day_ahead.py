@@ -153,14 +153,15 @@ def train_day_ahead(x, y, seed, H=32, epochs=40, lr=0.01):
     return net.eval()
 
 
-def lstm_forecasts(series, workday, split, seed, future=False, **settings):
-    """Quantiles (M, 48, 3) in the units of demand, of the days after split.test; and the net.
+def lstm_examples(series, workday, split, future=False):
+    """What the net trains on and what it forecasts from, scaled on what is known.
 
-    series: (days, 96), demand and temperature side by side, of which `split.train` and
-    `split.test` (`companion.forecast.Split`) say what is known: times are the days on whose last
-    midnight a forecast is issued. Scaling and net are fitted on the days up to the last target
-    of training. The net forecasts deviations from the reference day. future: whether the true
-    temperature of the day ahead is read, which nobody knows; else nothing after its time is.
+    series: (days, 96), demand and temperature side by side. split: `companion.forecast.Split`,
+    whose times are the days on whose last midnight a forecast is issued. Scaling is fitted on the
+    days up to the last target of training. future: whether the temperature of the day ahead is
+    read, which nobody knows.
+    Returns x (96, N, 17) and y (48, N) to train on, the deviations from the reference day; x to
+    forecast from, (96, M, 17), all float32 tensors; and the GW of one unit of y.
     """
     known = series[: split.train[-1] + 2]
     scalings = [fit_scaling(part.ravel()) for part in (known[:, :STEPS], known[:, STEPS:])]
@@ -169,18 +170,24 @@ def lstm_forecasts(series, workday, split, seed, future=False, **settings):
         for at, scaling in zip((0, STEPS), scalings, strict=True)
     )
     ahead = temperature if future else None
-
-    def inputs(days):
-        x = step_inputs(demand, temperature, workday, days, ahead)
-        return torch.from_numpy(x.astype(np.float32))
-
     train, test = split.train + 1, split.test + 1
     y = demand[train] - demand[reference_days(workday, train)]
-    net = train_day_ahead(inputs(train), torch.from_numpy(y.T.astype(np.float32)), seed, **settings)
+    arrays = [step_inputs(demand, temperature, workday, days, ahead) for days in (train, test)]
+    x, new, y = (torch.from_numpy(a.astype(np.float32)) for a in (*arrays, y.T))
+    return x, y, new, scalings[0].sd
+
+
+def lstm_forecasts(series, workday, split, seed, future=False, **settings):
+    """Quantiles (M, 48, 3), in the units of demand, for the days after split.test; and the net.
+
+    Arguments as for `lstm_examples` and `train_day_ahead`.
+    """
+    x, y, new, unit = lstm_examples(series, workday, split, future)
+    net = train_day_ahead(x, y, seed, **settings)
     with torch.no_grad():
-        q = net(inputs(test)).numpy().transpose(1, 0, 2)
-    base = series[reference_days(workday, test), :STEPS, None]
-    return base + np.sort(q, 2).astype(np.float64) * scalings[0].sd, net
+        q = net(new).numpy().transpose(1, 0, 2)
+    base = series[reference_days(workday, split.test + 1), :STEPS, None]
+    return base + np.sort(q, 2).astype(np.float64) * unit, net
 
 
 def _weekday(days):
