@@ -130,9 +130,10 @@ def test_the_network_reads_no_future_and_all_of_its_days(task):
             ]
         )
 
-    report = find_leak(forecaster, returns[:120], np.arange(100, 119), cuts=2)
+    report = find_leak(forecaster, returns[:80], np.arange(60, 79), cuts=2)
     assert report.ok, report
     fitted = Forecaster(returns[:200], np.arange(39, 150), task, 0, H=4, epochs=3)
+    fitted.net.lstm.bias_ih_l0.data[4:8] = 5  # remember, so that float32 shows the oldest day
     base = fitted(returns, np.array([160]))
     for t, moves in ((160, True), (160 - DAYS + 1, True), (161, False), (160 - DAYS, False)):
         changed = returns.copy()
