@@ -59,11 +59,10 @@ def number_words(numbers, language):
 
 
 def draw_numbers(rng, N):
-    """N different numbers of up to six digits, some long and some short to say: a list.
+    """N different numbers of up to six digits, some short and some long to say: a list.
 
-    Each digit is 0 with a probability of 0.45, else 1 to 9, so that about as many words can come
-    from few of them, as in 200,000, as from all six. Raises ValueError for N below 1 or above
-    100,000.
+    Each digit is 0 with a probability of 0.45, else 1 to 9; if all digits were as likely, nearly
+    all numbers would be long. Raises ValueError for N below 1 or above 100,000.
     """
     if not 1 <= N <= 100_000:
         raise ValueError(f"N must be in 1 … 100,000, got {N!r}")
