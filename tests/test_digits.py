@@ -79,3 +79,63 @@ def test_the_human_digits_of_the_package():
     crossings = [(np.diff(np.sign(end[np.abs(end) > 0.01])) != 0).mean() for end in ends]
     assert all(wave.dtype == np.float32 and 0.3 < abs(wave).max() < 1 for wave in waves)
     assert crossings[0] > 1.5 * crossings[1]
+
+
+def exhaustive(book, x, penalty):
+    """Cost of the best way to make up all of x, by going through all ways, step by step."""
+    from functools import cache
+
+    ends = dict(zip(book.last.tolist(), book.words.tolist(), strict=True))
+    quiet = x[x.mean(1).argsort()[: max(1, round(0.1 * len(x)))]].mean(0)
+
+    @cache
+    def rest(t, place):
+        """Best (cost, words) of x[t:], frame t being at this place; None is a pause."""
+        target = quiet if place is None else book.frames[place]
+        here = float(np.linalg.norm(x[t] - target))
+        words = () if place is None else (ends[place],) if place in ends else None
+        if t == len(x) - 1:
+            return (here, words) if words is not None else (np.inf, ())
+        found = []
+        if place is not None:
+            for step in (0, 1, 2):
+                if not any(place <= end < place + step for end in ends):
+                    found.append(rest(t + 1, place + step))
+        if words is not None:
+            for first in [None, *book.first.tolist()]:
+                cost, more = rest(t + 1, first)
+                found.append((cost + penalty * (first is not None), (*words, *more)))
+        cost, more = min(found, key=lambda pair: pair[0])
+        return here + cost, more
+
+    starts = [
+        (rest(0, k)[0] + penalty * (k is not None), rest(0, k)[1])
+        for k in (None, *book.first.tolist())
+    ]
+    return min(starts, key=lambda pair: pair[0])[1]
+
+
+def test_templates_are_compared_as_an_exhaustive_search_would():
+    from book.experiments.lab.templates import Templates
+
+    rng = np.random.default_rng(0)
+    several = 0
+    for _ in range(30):
+        pieces = [rng.normal(size=(T, 2)) for T in (2, 3, 1)]
+        book = Templates(pieces, [1, 2, 3])
+        x = rng.normal(size=(7, 2))
+        found = book.recognise(x, penalty=0.3)
+        assert found == exhaustive(book, x, 0.3)
+        several += len(found) > 1
+    assert several > 10
+
+
+def test_runs_of_a_framewise_answer():
+    from book.experiments.spoken_digits import per_step, runs_of
+
+    path = np.array([0, 3, 3, 3, 5, 3, 3, 0, 0, 2, 2, 0, 2, 2])
+    assert runs_of(path, 1) == [3, 5, 3, 2, 2]
+    assert runs_of(path, 2) == [3, 2]  # a piece that is too short parts nothing
+    assert runs_of(path, 4) == []
+    x = np.zeros((12, 26))
+    assert per_step((x, np.array([6, 0]), [4.5, 9], [7.5, 12])).tolist() == [0, 7, 1]
