@@ -30,19 +30,23 @@ class Templates:
         Source: Ney (1984).
         """
         cross = x @ self.frames.T
-        distances = np.sqrt(np.maximum(np.square(x).sum(1)[:, None] + self.squares - 2 * cross, 0))
+        distances = np.square(x).sum(1)[:, None] + self.squares - 2 * cross
+        distances = np.sqrt(np.maximum(distances, 0))
         order = x.mean(1).argsort()
         quiet = x[order[: max(1, round(QUIET * len(x)))]].mean(0)
         pauses = np.sqrt(np.square(x - quiet).sum(1))
-        cost = np.full(len(self.frames), np.inf)
+        cost = np.full(len(self.frames), np.inf, distances.dtype)
         began = np.zeros(len(self.frames), np.int64)  # with which frame the template began
         done, ended = 0.0, []  # the cost of all so far, and what ended last: (word, first frame)
         for t, distance in enumerate(distances):
-            one, two = np.roll(cost, 1), np.roll(cost, 2)
-            one[self.first] = two[self.first] = two[self.second] = np.inf
-            ways = np.stack([cost, one, two])
-            best = ways.argmin(0)
-            cost, began = ways.min(0), began[np.arange(len(cost)) - best]
+            stayed, stayed_began = cost, began
+            cost, began = cost.copy(), began.copy()
+            for step, blocked in ((1, self.first), (2, np.append(self.first, self.second))):
+                before = np.full_like(cost, np.inf)
+                before[step:] = stayed[:-step]
+                before[blocked] = np.inf
+                better = np.flatnonzero(before < cost)
+                cost[better], began[better] = before[better], stayed_began[better - step]
             enter = self.first[cost[self.first] > done + penalty]
             cost[enter], began[enter] = done + penalty, t
             cost += distance
