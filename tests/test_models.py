@@ -193,3 +193,19 @@ def test_the_experiment_reads_every_character_in_order():
     ys = np.concatenate([y.numpy() for _, y in made])
     np.testing.assert_array_equal(xs, np.arange(321).reshape(3, 107).T[:-1] % 10)
     np.testing.assert_array_equal(ys, (xs + 1) % 10)
+
+
+def test_the_clamping_experiment_measures_lines_and_what_is_lost(model, monkeypatch):
+    from book.experiments import clamping
+
+    assert clamping.mean_line("PUCK:\nfour\n[Exit a long way]\n\nANNE:\nsixsix\n") == 5
+    memory = clamping.cell_states(model, LINE, n=7)
+    np.testing.assert_allclose(memory, characters.run(model, LINE).traces["c"], rtol=0, atol=1e-5)
+    monkeypatch.setattr(clamping, "hold", lambda model, unit, value: (model, None))
+    found = clamping.reading(model, memory[:, :2], {"line": np.zeros(2)}, LINE)
+    assert all(values == [0, 0] for values in found["lost"].values())  # nothing was held
+    assert sum(found["places"].values()) == len(LINE) - 1
+    at = places(LINE)["name"]
+    assert abs(found["whole"]["name"] - characters.bits(model, LINE)[at].mean()) < 1e-3
+    first, again = (clamping.write(model, None, 40, np.random.default_rng(seed)) for seed in (0, 0))
+    assert first == again and len(first) == 41

@@ -85,8 +85,8 @@ def test_a_word_that_training_lacks_is_named(ptb):
 
 def test_a_file_that_is_missing_or_empty_is_named(ptb, wiki):
     (ptb / "ptb.test.txt").unlink()
-    with pytest.raises(FileNotFoundError, match="ptb.test.txt must be in the folder .*ptb"):
-        fetch_ptb(ptb)
+    with pytest.raises(FileNotFoundError, match="wanted: ptb.test.txt in the folder .*ptb"):
+        fetch_ptb(ptb, download=False)
     (wiki / "wiki.valid.tokens").write_bytes(b"")
     with pytest.raises(ValueError, match="wiki.valid.tokens .*no words"):
         fetch_wikitext2(wiki)
@@ -157,3 +157,19 @@ def test_zarembas_training_sums_over_steps_and_halves_its_rate(monkeypatch, tmp_
     whole = model(torch.from_numpy(data.test[:-1])[:, None])[0].log_softmax(-1)[:, 0]
     by_hand = np.exp(-whole[range(8), data.test[1:]].mean().item())
     assert abs(lab.perplexity(model, data.test, n=3) - by_hand) < 1e-4 * by_hand
+
+
+def test_a_text_is_cut_in_three_ways():
+    from book.experiments import word_ngrams as experiment
+
+    text = "In 1990 , 2 @,@ 500 <unk> 's . @-@ B2 <eos> = It = <eos>".split()
+    plain = experiment._plain(text)
+    assert plain == "in N N N <unk> 's b2 <eos> it <eos>".split()
+    texts = {"train": "a a a b b <unk> <unk> c".split(), "test": "c b a d".split()}
+    fewer = experiment._fewer(texts, 3)
+    assert fewer["train"] == "a a a b b <unk> <unk> <unk>".split()
+    assert fewer["test"] == "<unk> b a <unk>".split()
+    with pytest.raises(ValueError, match="<unk>"):
+        experiment._fewer({"train": list("aabbc")}, 2)
+    uniform = experiment.ngram.kneser_ney(experiment.ngram.count(np.arange(4), 4, 1))
+    assert experiment._perplexity(uniform, np.array([0, 1, 2, 3])) == 4
