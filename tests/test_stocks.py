@@ -18,6 +18,7 @@ from companion.models.volatility import (
     gaussian_loss,
     har_forecasts,
     har_inputs,
+    past_of,
 )
 
 stocks = load_stocks()
@@ -169,3 +170,32 @@ def test_it_learns_what_can_be_learned():
     y = x[split.test + 1]
     constant = gaussian_loss(y, np.sqrt((x[:2000] ** 2).mean(0))).mean()
     assert gaussian_loss(y, fitted(x, split.test)).mean() < constant - 0.03
+
+
+def test_what_cannot_be_fitted_is_refused():
+    holes, flat = returns.copy(), returns.copy()
+    holes[50, 1], flat[:, 2] = np.nan, 0
+    train = np.arange(39, 100)
+    assert len(past_of(holes[:102], train[:10])) == 50  # a hole that is not known yet
+    for bad, times, words in (
+        (returns[:, 0], train, r"shape \(T, D\)"),
+        (returns[:100], train, "last training time must be in 20 … 98, got 99"),
+        (returns, np.array([19]), "got 19"),
+        (holes, train, "finite"),
+        (flat, train, "zero"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            past_of(bad, times)
+        with pytest.raises(ValueError, match=words):
+            garch_forecasts(bad, Split(times, train))
+    with pytest.raises(ValueError, match="finite"):
+        Forecaster(holes, train, "return", 0, epochs=0)
+    with pytest.raises(ValueError, match="task must be one of"):
+        Forecaster(returns, train, "price", 0, epochs=0)
+    with pytest.raises(ValueError, match="times must be 39 or later, got 38"):
+        har_inputs(returns, np.array([38, 50]))
+    with pytest.raises(ValueError, match="times must be in 39"):
+        Forecaster(returns, np.arange(38, 100), "return", 0, epochs=0)
+    for sd in (0.0, -1.0, np.nan):
+        with pytest.raises(ValueError, match="sd must be above 0"):
+            gaussian_loss(returns[:2], np.array([1.0, sd, 1.0]))

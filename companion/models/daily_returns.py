@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from companion.forecast import fit_scaling, windows
+from companion.models.volatility import past_of
 
 DAYS = 40  # that the network reads before each forecast
 
@@ -66,12 +67,16 @@ def train(x, y, loss, seed, H=8, epochs=10, lr=0.01):
 class Forecaster:
     """A network fitted on the past of `returns`, (T, D), and the scaling that goes with it.
 
-    task: "return" or "volatility". train_times: (N,), when its training examples are issued; it
-    knows returns up to the last of them and the one after. settings: as of `train`.
+    train_times: (N,), when its training examples are issued, each at least DAYS - 1; it knows
+    returns up to the last of them and the one after. task: "return" or "volatility", the standard
+    deviation. seed, settings: as of `train`.
+    Raises ValueError for another task or other times, and as `volatility.past_of`.
     """
 
     def __init__(self, returns, train_times, task, seed, **settings):
-        known = returns[: train_times[-1] + 2]
+        if task not in LOSSES:
+            raise ValueError(f"task must be one of {list(LOSSES)}, got {task!r}")
+        known = past_of(returns, train_times)
         self.task, self.scaling = task, fit_scaling(known)
         if task == "volatility":  # of mean zero, like the forecasts it is compared with
             sd = np.sqrt(np.mean(known**2, 0))
@@ -82,7 +87,7 @@ class Forecaster:
 
     @torch.no_grad()
     def __call__(self, returns, times):
-        """Forecasts (M, D) issued at `times`, in the units of the returns."""
+        """Forecasts (M, D) issued at `times`, each at least DAYS - 1, in units of the returns."""
         outputs = self.net(inputs(self.scaling.apply(returns), times))
         outputs = outputs.numpy().astype(np.float64).reshape(returns.shape[1], -1).T
         if self.task == "return":

@@ -15,23 +15,30 @@ LEAST = 0.05  # of the past standard deviation: no forecast is smaller
 def gaussian_loss(returns, sd):
     """Minus the logarithm of the normal density, without its constant: log sd + r² / (2 sd²).
 
-    returns, sd: of one shape, sd > 0. Returns losses of that shape; their mean is smallest for
-    the true standard deviation.
+    returns, sd: of one shape, or of two that broadcast. Returns losses of that shape; on average
+    they are smallest for the true standard deviation. Raises ValueError unless sd > 0.
     """
+    if not np.all(np.greater(sd, 0)):
+        raise ValueError(f"sd must be above 0 everywhere, got {np.min(sd)}")
     return np.log(sd) + returns**2 / (2 * sd**2)
 
 
 def ewma(returns, decay, start=1.0):
-    """Running mean of squared returns, v = decay · v + (1 - decay) · r²; its root, (T, D).
+    """Running mean of squared returns, v = decay · v + (1 - decay) · r²; its root.
 
-    Row t is the forecast issued at t. start: the variance before the first step.
+    returns: (T,) or (T, D). decay: between 0 and 1. start: the variance before the first step.
+    Returns an array of the same shape; row t is the forecast issued at t.
     Source: J.P. Morgan's RiskMetrics (1996), where decay is 0.94.
     """
     return np.sqrt(_filtered((1 - decay) * returns**2, decay, start))
 
 
 def ewma_forecasts(returns, split):
-    """`ewma` with the decay that had the smallest loss on the past, one for all series; (M, D)."""
+    """`ewma` with the decay that had the smallest loss on the past, one for all series.
+
+    returns: (T, D). split: a `companion.forecast.Split`; what is known is as `past_of` has it.
+    Returns forecasts (M, D), issued at the times of `split.test`. Raises ValueError as `past_of`.
+    """
     known, sd = _scaled(returns, split)
     decays = np.arange(0.85, 0.995, 0.01)
     losses = [gaussian_loss(known[BURN_IN + 1 :], ewma(known, d)[BURN_IN:-1]) for d in decays]
@@ -43,8 +50,11 @@ def har_inputs(returns, times, days=(1, 5, 22, 40)):
     """Mean absolute return of the last few days, weeks and months, and falls alone; (N, D, 6).
 
     The falls, max(-r, 0), are averaged over the first two of `days`.
+    Raises ValueError for times before the first `max(days)` returns are known.
     Source: Corsi (2009), there of realised volatility and over 1, 5 and 22 days.
     """
+    if np.min(times) < max(days) - 1:
+        raise ValueError(f"times must be {max(days) - 1} or later, got {np.min(times)}")
 
     def mean(values, n):
         sums = np.cumsum(np.concatenate([np.zeros_like(values[:1]), values]), 0)
@@ -56,10 +66,10 @@ def har_inputs(returns, times, days=(1, 5, 22, 40)):
 
 
 def har_forecasts(returns, split):
-    """A linear regression of the next absolute return on `har_inputs`, one for all series; (M, D).
+    """A linear regression of the next absolute return on `har_inputs`, one for all series.
 
-    Its forecasts are multiplied by one number, so that on the past their squares have the mean of
-    the squared returns.
+    Its forecasts are multiplied by one number, so that on the past a squared return is on average
+    the squared forecast. returns, split, result and errors as of `ewma_forecasts`.
     """
     known, sd = _scaled(returns, split)
     x, y = har_inputs(known, split.train), known[split.train + 1]
@@ -71,9 +81,10 @@ def har_forecasts(returns, split):
 
 
 def garch(returns, theta):
-    """v = w + b · v + (a + c · [r < 0]) · r², of returns of variance about 1; its root, (T, D).
+    """v = w + b · v + (a + c · [r < 0]) · r², of returns of variance about 1; its root.
 
-    theta: (w, a, b, c). Row t is the forecast issued at t.
+    returns: (T,) or (T, D). theta: (w, a, b, c). Returns an array of the same shape; row t is the
+    forecast issued at t.
     Source: Bollerslev (1986); with c, Glosten, Jagannathan and Runkle (1993).
     """
     w, a, b, c = theta
@@ -81,7 +92,10 @@ def garch(returns, theta):
 
 
 def garch_forecasts(returns, split):
-    """`garch` with the parameters of smallest loss on the past, one set for all series; (M, D)."""
+    """`garch` with the parameters of smallest loss on the past, one set for all series.
+
+    returns, split, result and errors as of `ewma_forecasts`; RuntimeError if no minimum is found.
+    """
     known, sd = _scaled(returns, split)
 
     def loss(logs):
@@ -92,13 +106,36 @@ def garch_forecasts(returns, split):
         return gaussian_loss(known[BURN_IN + 1 :], forecasts[BURN_IN:-1]).mean()
 
     start = np.log([0.02, 0.04, 0.9, 0.05])
-    best = minimize(loss, start, method="Nelder-Mead", options={"maxiter": 400}).x
-    return garch(returns / sd, np.exp(best))[split.test] * sd
+    best = minimize(loss, start, method="Nelder-Mead", options={"maxiter": 800})
+    if not best.success:
+        raise RuntimeError(f"GARCH has found no smallest loss: {best.message}")
+    return garch(returns / sd, np.exp(best.x))[split.test] * sd
+
+
+def past_of(returns, train_times):
+    """All that is known when a model is fitted: returns up to that after the last training time.
+
+    returns: (T, D). train_times: (N,), when the examples are issued, each about the next return.
+    Returns (T', D). Raises ValueError for another shape, times whose next return is not there,
+    fewer than 22 known returns, NaN or inf among them, or a series of zeros.
+    """
+    returns = np.asarray(returns)
+    if returns.ndim != 2:
+        raise ValueError(f"returns must have shape (T, D), got {returns.shape}")
+    last = train_times[-1] + 1
+    if not BURN_IN + 1 <= last < len(returns):
+        raise ValueError(
+            f"the last training time must be in {BURN_IN} … {len(returns) - 2}, got {last - 1}"
+        )
+    known = returns[: last + 1]
+    if not np.isfinite(known).all() or not np.any(known, axis=0).all():
+        raise ValueError("known returns must be finite, and in no series all zero")
+    return known
 
 
 def _scaled(returns, split):
     """What is known when the split's model is fitted, in units of its own past; and these, (D,)."""
-    known = returns[: split.train[-1] + 2]
+    known = past_of(returns, split.train)
     sd = np.sqrt(np.mean(known**2, 0))
     return known / sd, sd
 
