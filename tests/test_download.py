@@ -5,13 +5,16 @@ import io
 import multiprocessing
 import tarfile
 import threading
+import wave
 import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from companion.data import download
+from companion.data import download, fetch_fsdd, fetch_ptb
+from companion.data.digits import SPEAKERS
 from companion.data.download import DownloadError, Source, content_checksum, provide
+from companion.data.sources import SOURCES
 
 TEXT = b"a small text\n" * 1000
 
@@ -217,3 +220,41 @@ def test_processes_may_fetch_at_once(server, tmp_path):
     assert [process.exitcode for process in many] == [0, 0, 0]
     assert left(tmp_path) == ["text", "train/neg/1.txt", "train/pos/1.txt"]
     assert (tmp_path / "text").read_bytes() == TEXT
+
+
+def test_every_data_set_has_an_address_and_a_checksum_for_each_of_its_files():
+    for name, sources in SOURCES.items():
+        names = [brought for source in sources for brought in source.brings]
+        assert len(names) == len(set(names)), name
+        for source in sources:
+            assert all(url.startswith("https://") for url in source.urls)
+            kind, digits = source.checksum.split(":")
+            assert len(digits) == {"md5": 32, "sha256": 64, "content": 64}[kind]
+            assert set(digits) <= set("0123456789abcdef")
+
+
+@pytest.mark.parametrize("name", ["ptb", "fsdd"])
+def test_a_reader_downloads_what_is_missing(server, tmp_path, name, monkeypatch):
+    """The whole way, on small files of the real form at the addresses of a server of ours."""
+    if name == "ptb":
+        texts = {f"ptb.{part}.txt": b" a word \n" for part in ("train", "valid", "test")}
+        files, archive, fetch = texts, None, fetch_ptb
+    else:
+        sound = io.BytesIO()
+        with wave.open(sound, "wb") as file:
+            file.setparams((1, 2, 8000, 0, "NONE", ""))
+            file.writeframes(bytes(8))
+        names = [f"{d}_{who}_{k}.wav" for d in range(10) for who in SPEAKERS for k in range(50)]
+        files = {"set.tar.gz": make_tar({f"x-1/recordings/{n}": sound.getvalue() for n in names})}
+        archive, fetch = "*", fetch_fsdd
+    sources = []
+    for file, content in files.items():
+        monkeypatch.setitem(CONTENT, f"/{file}", content)
+        brings = (file,) if archive is None else ("recordings",)
+        sources.append(Source((f"{server.url}/{file}",), brings, md5(content), archive))
+    monkeypatch.setitem(SOURCES, name, tuple(sources))
+    monkeypatch.setenv("COMPANION_DATA", str(tmp_path))
+    first = fetch()
+    asked = list(server.asked)
+    assert len(asked) == len(files) and (tmp_path / name).is_dir()
+    assert fetch(download=False).card == first.card and server.asked == asked

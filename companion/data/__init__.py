@@ -4,6 +4,7 @@ from companion.data.batches import draws, packed, padded, streams, stretches
 from companion.data.card import Card
 from companion.data.demand import load_demand
 from companion.data.digits import fetch_fsdd, load_asterisk_digits
+from companion.data.download import DownloadError
 from companion.data.pairs import fetch_multi30k, number_words
 from companion.data.reviews import fetch_imdb, load_glove, load_movie_snippets, tokens
 from companion.data.stocks import load_stocks
@@ -17,6 +18,7 @@ from companion.data.words import fetch_ptb, fetch_wikitext2
 __all__ = [
     "VOICES",
     "Card",
+    "DownloadError",
     "Event",
     "draws",
     "encode",

@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from companion.data.card import Card, sha256
-from companion.data.folders import data_folder, read
+from companion.data.folders import read
+from companion.data.sources import whole_folder
 
 RATE = 8000
 FILE = "asterisk_digits.npz"
@@ -42,19 +43,21 @@ class AsteriskDigits(NamedTuple):
     card: Card
 
 
-def fetch_fsdd(folder=None):
+def fetch_fsdd(folder=None, download=True):
     """Free Spoken Digits: six people, each of whom says each of ten digits fifty times.
 
     folder: the one that has `recordings/{digit}_{speaker}_{take}.wav`; None means that of
     `companion.data.folders.data_folder`. Only the takes 0 to 49 are read.
+    download: whether to download what the folder lacks, with a checksum; False for a clear error
+    instead.
     Returns `speakers`, a dict of `Recordings` by name, in alphabetical order, each of 500 waves:
     fifty takes of zero, then of one, and so on; `rate`, 8000; and a `card`. A split by speaker is
     what tells how a stranger will be understood.
-    Raises FileNotFoundError that names a file that is missing, ValueError for one that is no
-    mono recording of 16 bits at 8000 samples a second.
+    Raises DownloadError where no download succeeds, FileNotFoundError that names a missing file,
+    ValueError for one that is no mono recording of 16 bits at 8000 samples a second.
     Source: Jackson and others, Free Spoken Digit Dataset.
     """
-    folder = data_folder("fsdd", folder)
+    folder = whole_folder("fsdd", folder, download)
     contents, speakers = [], {}
     for speaker in SPEAKERS:
         names = [f"{digit}_{speaker}_{take}.wav" for digit in range(10) for take in range(TAKES)]

@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from companion.data.card import Card
-from companion.data.folders import data_folder, read
+from companion.data.folders import read
+from companion.data.sources import whole_folder
 
 SPECIAL = ("<pad>", "<start>", "<end>", "<unk>")
 PAD, START, END, UNKNOWN = range(4)  # their numbers in every vocabulary
@@ -73,17 +74,20 @@ def draw_numbers(rng, N):
     return list(found)[:N]
 
 
-def fetch_multi30k(folder=None):
+def fetch_multi30k(folder=None, download=True):
     """Multi30k, task 1: one sentence about each of 31,014 photographs, in three languages.
 
     folder: has train, val and test_2016_flickr, each as .en.gz, .de.gz and .fr.gz; see
     `data_folder` for None. A person wrote the English sentence for a picture, others translated
     it into German, and into French. Returns splits `train`, `valid` and `test` of 29,000, 1,014
     and 1,000 sentences, as published, and a `card`.
-    Raises FileNotFoundError where a file is missing, ValueError where languages differ in length.
+    download: whether to download what the folder lacks, with a checksum; False for a clear error
+    instead.
+    Raises DownloadError where no download succeeds, FileNotFoundError where a file is missing,
+    ValueError where languages differ in length.
     Sources: Elliott et al. (2016); Elliott et al. (2017) for the French.
     """
-    folder, parts, contents = data_folder("multi30k", folder), [], []
+    folder, parts, contents = whole_folder("multi30k", folder, download), [], []
     for name in ("train", "val", "test_2016_flickr"):
         own = [gzip.decompress(read(folder, f"{name}.{k}.gz")) for k in Lines._fields]
         parts.append(Lines(*(text.decode("utf-8").removesuffix("\n").split("\n") for text in own)))

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from companion.data.card import Card, sha256
-from companion.data.folders import data_folder
+from companion.data.sources import whole_folder
 
 SNIPPETS, VECTORS = "movie_snippets.tsv.gz", "glove.npz"
 _TOKEN = re.compile(r"n't\b|'(?:s|re|ve|ll|d|m)\b|\w+?(?=n't\b)|\w+|\.{3}|[^\w\s]")
@@ -78,19 +78,22 @@ def load_movie_snippets():
     return Snippets(*splits, card)
 
 
-def fetch_imdb(folder=None):
+def fetch_imdb(folder=None, download=True):
     """Reviews of films from IMDB with their stars: 25,000 to train on and 25,000 to test.
 
     folder: has train/pos, train/neg, test/pos and test/neg with a file a review, named
     <number>_<stars>.txt; what else lies there is not read. See `data_folder` for None.
+    download: whether to download what the folder lacks, with a checksum; False for a clear error
+    instead.
     Returns splits `train` and `test` of `Reviews` in the order of the numbers, friendly ones
     first, and a `card`. A score is the number of stars: 7 to 10 is friendly, 1 to 4 hostile, and
     reviews between are not in the set. No film is in both parts. The card says how many files
     were there.
-    Raises FileNotFoundError for a folder that has no review, ValueError for a file's name.
+    Raises DownloadError where no download succeeds, FileNotFoundError for a folder without review,
+    ValueError for a file's name.
     Source: Maas et al. (2011).
     """
-    folder, digest = data_folder("aclImdb", folder), hashlib.sha256()
+    folder, digest = whole_folder("aclImdb", folder, download), hashlib.sha256()
     train, test = (_reviews(folder, part, digest) for part in ("train", "test"))
     card = Card(
         name="IMDB",

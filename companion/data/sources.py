@@ -5,7 +5,8 @@ Spoken Digits and Multi30k are taken at a commit of their repositories; their ch
 copies whose files have the hashes that git has at that commit.
 """
 
-from companion.data.download import Source
+from companion.data.download import Source, provide
+from companion.data.folders import data_folder
 
 GITHUB = "https://raw.githubusercontent.com"
 WIKITEXT = (
@@ -75,3 +76,10 @@ SOURCES = {
         ),
     ),
 }
+
+
+def whole_folder(name, folder, download):
+    """The folder of data set `name`, as `data_folder` says, which now has all that it needs."""
+    folder = data_folder(name, folder)
+    provide(folder, SOURCES[name], download)
+    return folder

@@ -6,7 +6,8 @@ from typing import NamedTuple
 import numpy as np
 
 from companion.data.card import Card
-from companion.data.folders import data_folder, read
+from companion.data.folders import read
+from companion.data.sources import whole_folder
 
 END = "<eos>"  # stands for the end of each line
 
@@ -24,18 +25,20 @@ class Words(NamedTuple):
     card: Card
 
 
-def fetch_ptb(folder=None):
+def fetch_ptb(folder=None, download=True):
     """Penn Treebank as Mikolov prepared it: news of 1989, 10,000 known words.
 
     folder: has ptb.train.txt, ptb.valid.txt and ptb.test.txt; see `data_folder` for None.
+    download: whether to download what the folder lacks, with a checksum; False for a clear error
+    instead.
     All is in lower case without punctuation, a number is N, a rare word <unk>, and the end of a
     line counts as a word. Returns `Words`: 929,589, 73,760 and 82,430 words.
-    Raises FileNotFoundError where a file is missing, ValueError for one that is empty or has a word
-    that the training part lacks.
+    Raises DownloadError where no download succeeds, FileNotFoundError where a file is missing,
+    ValueError for one that is empty or has a word that the training part lacks.
     Sources: Marcus, Santorini and Marcinkiewicz (1993), Mikolov et al. (2010).
     """
     return _read(
-        data_folder("ptb", folder),
+        whole_folder("ptb", folder, download),
         "ptb.{}.txt",
         name="Penn Treebank",
         what="articles of the Wall Street Journal, 1989, as prepared by Mikolov",
@@ -44,19 +47,22 @@ def fetch_ptb(folder=None):
     )
 
 
-def fetch_wikitext2(folder=None):
+def fetch_wikitext2(folder=None, download=True):
     """WikiText-2: good and featured articles of Wikipedia, 33,278 known words.
 
     folder: has wiki.train.tokens, wiki.valid.tokens and wiki.test.tokens; see `data_folder` for
-    None. Case, numbers and punctuation are kept, a word that occurs less than three times is
+    None.
+    download: whether to download what the folder lacks, with a checksum; False for a clear error
+    instead.
+    Case, numbers and punctuation are kept, a word that occurs less than three times is
     <unk>, and the end of a line counts as a word. Returns `Words`: 2,088,628, 217,646 and 245,569
     words.
-    Raises FileNotFoundError where a file is missing, ValueError for one that is empty or has a word
-    that the training part lacks.
+    Raises DownloadError where no download succeeds, FileNotFoundError where a file is missing,
+    ValueError for one that is empty or has a word that the training part lacks.
     Source: Merity et al. (2017).
     """
     return _read(
-        data_folder("wikitext-2", folder),
+        whole_folder("wikitext-2", folder, download),
         "wiki.{}.tokens",
         name="WikiText-2",
         what="good and featured articles of the English Wikipedia",
