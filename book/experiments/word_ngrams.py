@@ -23,7 +23,7 @@ TEXTS = {
 }
 SETTINGS = {
     "seeds": 1,
-    "orders": 6,
+    "orders": 8,
     "discounts": [1, 3],
     "K": 10_000,
     "texts": TEXTS,
