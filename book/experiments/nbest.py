@@ -2,7 +2,9 @@
 
 A bidirectional LSTM is trained with CTC on synthetic voices, and its lists are those of a prefix
 beam search. It has been trained on the words of each sentence in random order, so that it knows
-sounds and no grammar; with "order": "sentence", on the sentences. No audio is stored.
+sounds and no grammar. The test sentences of seed 0 were looked at while the page was written;
+every other seed is another recogniser with test sentences and noise of its own, to be read once
+all is settled. No audio is stored.
 """
 
 import string
@@ -44,7 +46,7 @@ SETTINGS = {
     "kept": 32,
     "sure": 0.999,
     "floor": -7.0,
-    "fused": {"valid": 50, "test": 100},
+    "steps": 100,
     "words": WORDS,
     "letters": LETTERS,
     "choice": "first guesses that learn on seed 100 and other noise; nothing was tuned",
@@ -53,12 +55,15 @@ SETTINGS = {
 
 
 def material(seed):
-    """Sentences of every part: those to be recognised are the same for all seeds."""
+    """Sentences of every part; of a seed above 0, of training and test, and none of seed 0's."""
     many, rng = SETTINGS["sentences"], np.random.default_rng(0)
     texts = sentences(rng, many["valid"] + many["test"] + many["outside"])
     ends = np.cumsum([many["valid"], many["test"]])
     parts = dict(zip(("valid", "test", "outside"), np.split(np.array(texts), ends), strict=True))
     parts["outside"] = [shuffled(rng, text) for text in parts["outside"]]
+    if seed:
+        parts = {"test": sentences(np.random.default_rng([5, seed]), many["test"], texts)}
+        texts += parts["test"]
     rng = np.random.default_rng([1, seed])
     return {"train": sentences(rng, many["train"], texts), **parts}
 
@@ -138,13 +143,12 @@ def sparse(log_p):
 
 
 def outcome(job):
-    """Lists for the validation and test sentences and for words in random order."""
+    """Lists for the sentences of every part, and for some of the test what the network says."""
     torch.set_num_threads(1)
-    rng = np.random.default_rng([3, 0])
+    rng = np.random.default_rng([3, job["seed"]])
     parts = material(job["seed"])
     texts = parts.pop("train")
-    if job["order"] == "random":
-        texts = [shuffled(np.random.default_rng([4, k]), text) for k, text in enumerate(texts)]
+    texts = [shuffled(np.random.default_rng([4, k]), text) for k, text in enumerate(texts)]
     model, losses = train(texts, job["seed"])
     result = {"training": losses}
     for part, texts in parts.items():
@@ -157,17 +161,14 @@ def outcome(job):
             found, scores = best(log_p)
             wrong = [errors(one, other) for other in found]
             result[part].append({"said": one, "heard": found, "score": scores, "errors": wrong})
-        if part in SETTINGS["fused"] and job == {"order": "random", "seed": 0}:
-            result[f"{part} steps"] = [sparse(x) for x in log_probs[: SETTINGS["fused"][part]]]
+        if part == "test":
+            result["test steps"] = [sparse(x) for x in log_probs[: SETTINGS["steps"]]]
     return result
 
 
 def jobs(seeds):
-    """One recogniser a seed without grammar, and one that was trained on sentences."""
-    return [
-        *({"order": "random", "seed": seed} for seed in seeds),
-        {"order": "sentence", "seed": 0},
-    ]
+    """One recogniser a seed."""
+    return [{"seed": seed} for seed in seeds]
 
 
 if __name__ == "__main__":
