@@ -16,7 +16,8 @@ THINGS = {
     "cook": "pear",
     "tailor": "pair",
 }
-# The same phonemes in English voices of espeak-ng, but for "four" and "for", which are close.
+# The same phonemes in four accents of espeak-ng; but in some of them "four" and "for", or "one" and
+# "won", differ by a vowel.
 SOUND_ALIKE = [
     ("flour", "flower"),
     ("sail", "sale"),
