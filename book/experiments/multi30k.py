@@ -39,14 +39,14 @@ SETTINGS = {
     "D": 256,
     "H": 256,
     "B": 64,
-    "epochs": 8,
+    "epochs": 6,
     "dropout": 0.3,
     "schedule": "the rate falls linearly to 0 over all updates; the epoch of the best validation",
     "clip": 1.0,
     "least": 3,
     "limit": 50,
     "width": 5,
-    "widths": {"sizes": [1, 2, 5, 10, 25], "sentences": 100, "method": "attention", "seed": 0},
+    "widths": {"sizes": [1, 5, 25], "sentences": 100, "method": "attention", "seed": 0},
     "examples": 12,
     "methods": METHODS,
     "choice": {"lr": [0.001, 0.002], "epochs": 1, "seed": 100},
@@ -117,6 +117,7 @@ def bucketed(sources, targets, B, seed):
 def train(data, method, job):
     """Train one network, with a checkpoint after every epoch. Returns it, and what came out."""
     torch.set_num_threads(1)
+    torch.set_float32_matmul_precision("medium")  # faster where the processor has bfloat16
     torch.manual_seed(job["seed"])
     backwards, epochs = method["reversed"], job.get("epochs", SETTINGS["epochs"])
     sizes = len(data.known["en"]), len(data.known["de"])
