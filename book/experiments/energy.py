@@ -111,10 +111,7 @@ def forecasts(job, series, workday, split):
     if method == "boosting":
         levels = (0.5,) if "choice" in job else LEVELS
         return boosting(series, workday, split, future, seed, levels, **settings)
-    members = range(100 * seed, 100 * seed + 5) if job.get("ensemble") else [seed]
-    return np.mean(
-        [lstm_forecasts(series, workday, split, k, future, **settings)[0] for k in members], 0
-    )
+    return lstm_forecasts(series, workday, split, seed, future, **settings)[0]
 
 
 def outcome(job):
@@ -156,9 +153,9 @@ def jobs(seeds):
     ]
     choice += [
         {"choice": True, "method": method, "other": other, "seed": 100 + k}
+        for k in range(3)
         for method, others in (("boosting", BOOSTING), ("lstm", LSTM))
         for other in others
-        for k in range(3)
     ]
     fixed = [{"method": method} for method in ("day", "week", "reference", "ridge")]
     fixed.append({"method": "ridge", "tomorrow": True})
@@ -168,8 +165,7 @@ def jobs(seeds):
         for method in ("boosting", "lstm")
         for tomorrow in (False, True)
     ]
-    together = [{"method": "lstm", "ensemble": True, "seed": seed} for seed in (1, 2)]
-    return fixed + drawn + together + choice
+    return fixed + drawn + choice
 
 
 if __name__ == "__main__":
