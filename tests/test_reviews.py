@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.naive_bayes import MultinomialNB
+from sklearn.svm import LinearSVC
 
 from companion.data import fetch_imdb, load_glove, load_movie_snippets, padded, tokens
 from companion.models.nbsvm import counter, naive_bayes, nbsvm, ngrams
@@ -158,9 +159,20 @@ def test_nbsvm_lies_between_naive_bayes_and_its_machine():
     assert np.allclose(even / ratio, (even / ratio)[0]) and (even / ratio)[0] > 0
     machine, bias = nbsvm(X, LABELS, C=100.0, beta=1.0)
     assert (((X @ machine + bias) > 0) == LABELS).all()
-    half, _ = nbsvm(X, LABELS, C=100.0, beta=0.5)
+    half, _ = nbsvm(X, LABELS, C=100.0, beta=0.75)
     own, size = machine / ratio, np.abs(machine / ratio).mean()
-    assert np.allclose(half, ratio * (0.5 * own + 0.5 * size))
+    assert np.allclose(half, ratio * (0.75 * own + 0.25 * size))
+    less, _ = nbsvm(X, LABELS, C=0.01, beta=1.0)
+    assert np.abs(less).sum() < np.abs(machine).sum()
+
+
+def test_nbsvm_has_no_bias_although_the_classes_are_unequal():
+    X = counter(2).fit_transform(TEXTS[:5])
+    ratio, unequal = naive_bayes(X, LABELS[:5])
+    weights, bias = nbsvm(X, LABELS[:5], beta=1.0)
+    assert unequal != 0 and bias == 0
+    machine = LinearSVC(fit_intercept=False).fit(X.multiply(ratio), LABELS[:5])
+    assert np.allclose(weights, ratio * machine.coef_[0], rtol=1e-3)  # its solver stops at 1e-4
 
 
 def test_vocabulary_has_the_most_frequent_words_and_two_numbers_are_kept():
