@@ -40,7 +40,7 @@ CHAPTERS = {
     "8": (5, 0, "Outlook", "limits and research"),
     "9": (5, 1, "Questions", "short answers"),
 }
-WHOLE = ("", "1", "2", "3", "4", "5")  # the others are drawn paler
+WHOLE = ("", "1", "2", "3", "4", "5", "6")  # the others are drawn paler
 
 
 def chapter_map():
