@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from companion.data import fetch_fsdd, load_asterisk_digits
-from companion.data.digits import SPEAKERS, TAKES, read_wav
+from companion.data.digits import SPEAKERS, TAKES, Recordings, read_wav
 
 
 def wav(samples, channels=1, width=2, rate=8000):
@@ -131,11 +131,57 @@ def test_templates_are_compared_as_an_exhaustive_search_would():
 
 
 def test_runs_of_a_framewise_answer():
-    from book.experiments.spoken_digits import per_step, runs_of
+    from book.experiments.lab.digit_networks import runs_of
 
     path = np.array([0, 3, 3, 3, 5, 3, 3, 0, 0, 2, 2, 0, 2, 2])
     assert runs_of(path, 1) == [3, 5, 3, 2, 2]
     assert runs_of(path, 2) == [3, 2]  # a piece that is too short parts nothing
     assert runs_of(path, 4) == []
-    x = np.zeros((12, 26))
-    assert per_step((x, np.array([6, 0]), [4.5, 9], [7.5, 12])).tolist() == [0, 7, 1]
+
+
+def test_labels_of_steps_are_those_of_their_middles():
+    from book.experiments.lab.digit_strings import String, per_step
+
+    string = String(np.zeros((12, 26)), np.array([6, 0]), np.array([4.5, 9]), np.array([7.5, 12]))
+    assert per_step(string).tolist() == [0, 7, 1]
+
+
+def test_strings_have_every_recording_once_and_batches_every_string():
+    from book.experiments.lab.digit_networks import by_length
+    from book.experiments.lab.digit_strings import lengths, strings, takes
+
+    rng = np.random.default_rng(0)
+    waves = [rng.normal(size=900 + 40 * k) for k in range(50)]
+    recordings = Recordings(waves, np.arange(50) % 10)
+    found = strings(recordings, ("speed", "noise", "mask"), rng)
+    assert sorted(len(string.digits) for string in found) == [3, 3, 4, 4, 5, 5, 6, 6, 7, 7]
+    heard = np.concatenate([string.digits for string in found])
+    assert sorted(heard) == sorted(recordings.digits) and (heard != recordings.digits).any()
+    plain = strings(recordings, (), np.random.default_rng(1))
+    for string in plain:
+        frames = string.ends - string.starts
+        own = [len(waves[k]) for k in range(50) if k % 10 in string.digits]
+        assert all((np.abs(np.array(own) / 80 - n) < 1e-9).any() for n in frames)
+    kept = takes(recordings, range(3, 7))
+    assert kept.digits.tolist() == [3, 4, 5, 6] and kept.waves[0] is waves[3]
+    many = rng.integers(20, 90, 45)
+    order = by_length(many, rng)
+    assert sorted(order) == list(range(45))
+    assert max(np.ptp(many[order[k : k + 20]]) for k in (0, 20)) < np.ptp(many) * 0.7
+    with pytest.raises(ValueError, match="multiple of 25, got 30"):
+        lengths(30, rng)
+
+
+def test_loss_of_labels_is_cross_entropy_without_the_filling():
+    torch = pytest.importorskip("torch")
+    from book.experiments.lab.digit_networks import frame_loss
+    from companion.models.recogniser import transcribed
+
+    rng = np.random.default_rng(0)
+    classes = [rng.integers(0, 4, T) for T in (6, 4)]
+    xs = [np.zeros((len(k), 2), np.float32) for k in classes]
+    ((_, y),) = transcribed(xs, [k + 1 for k in classes], 2)(0)
+    log_p = torch.from_numpy(rng.normal(size=(6, 2, 4))).log_softmax(-1)
+    total, count = frame_loss(log_p, y)
+    own = [log_p[range(len(k)), b, k].sum().item() for b, k in enumerate(classes)]
+    assert count == 10 and np.isclose(total.item(), -sum(own), rtol=1e-12)
