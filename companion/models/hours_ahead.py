@@ -1,0 +1,117 @@
+"""Temperature of the next 24 hours: an LSTM that gives them at once, or one hour after another.
+
+Arrays are those of `companion.data.load_weather`: a row an hour, and the columns are its seven
+variables, temperature first. Hours are counted from its first, 1 January 2013, 6:00 UTC.
+"""
+
+import numpy as np
+import torch
+from torch import nn
+
+from companion.forecast import fit_scaling, targets
+from companion.nn import LSTM
+
+LEADS = np.arange(1, 25)  # hours ahead
+WINDOW = 48  # hours that are read
+_FIRST = 6  # hour of the day, UTC, of row 0
+
+
+def clock(hours):
+    """Time of day and of year as sine and cosine, both known ahead: (...) to (..., 4)."""
+    day = 2 * np.pi * (np.asarray(hours) + _FIRST) / 24
+    year = 2 * np.pi * (np.asarray(hours) + _FIRST) / 8760
+    return np.stack([np.sin(day), np.cos(day), np.sin(year), np.cos(year)], -1)
+
+
+class HoursAhead(nn.Module):
+    """An LSTM with a linear readout at every hour: (T, B, D) to (T, B, K)."""
+
+    def __init__(self, D, H, K):
+        super().__init__()
+        self.lstm = LSTM(D, H, forget_bias=1.0)
+        self.head = nn.Linear(H, K)
+
+    def forward(self, x):
+        return self.head(self.lstm(x)[0])
+
+
+def hours_examples(series, split, recursive):
+    """Inputs and targets of every hour, scaled by what is known when `split.test` begins.
+
+    series: (T, D). split: `companion.forecast.Split` with ahead = 24. recursive: whether the
+    target is the change of every variable in one hour, or that of the temperature in 24.
+    Returns the `Scaling`; x (T, D + 4) with the clock behind, and the changes, (T - 1, D) or
+    (T - 24, 24), float32 tensors.
+    """
+    scaling = fit_scaling(series[: split.test[0] + 1])
+    z = scaling.apply(series)
+    if recursive:
+        change = z[1:] - z[:-1]
+    else:
+        hours = np.arange(len(z) - LEADS[-1])
+        change = targets(z[:, 0], hours, LEADS) - z[hours, :1]
+    x = np.hstack([z, clock(np.arange(len(z)))])
+    x, change = (torch.from_numpy(part.astype(np.float32)) for part in (x, change))
+    return scaling, x, change
+
+
+def train_hours_ahead(x, change, last, seed, H=32, epochs=30, lr=0.01, noise=0.3, skip=24):
+    """A `HoursAhead`, trained with Adam on stretches of 48 hours, about 16 of them a batch.
+
+    x, change: of `hours_examples`. last: how many hours to train on, from the first; change must
+    be known for them. seed: of weights, order and noise. noise: standard deviation of what is
+    added to all inputs but the clock. skip: hours of a stretch that the loss leaves out, since
+    the network has seen too little by then. The rate rises to lr and falls. Returns the net.
+    Raises ValueError where the stretches do not fill a batch.
+    """
+    updates = round(last / WINDOW / 16)
+    if updates < 1:
+        raise ValueError(f"last must be at least 385 hours, so that there is a batch, got {last}")
+    torch.manual_seed(seed)
+    rng, D = np.random.default_rng(seed), x.shape[1]
+    net = HoursAhead(D, H, change.shape[1])
+    adam = torch.optim.Adam(net.parameters())
+    rate = torch.optim.lr_scheduler.OneCycleLR(adam, lr, updates * epochs, pct_start=0.1)
+    noisy = noise * (torch.arange(D) < D - 4)
+    for _ in range(epochs):
+        starts = np.arange(rng.integers(WINDOW), last - WINDOW + 1, WINDOW)
+        for part in np.array_split(rng.permutation(starts), updates):
+            at = part + np.arange(WINDOW)[:, None]  # (48, B)
+            seen = x[at] + noisy * torch.randn(x[at].shape)
+            loss = (net(seen) - change[at])[skip:].square().mean()
+            adam.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+            adam.step()
+            rate.step()
+    return net.eval()
+
+
+def hours_net(series, split, seed, recursive=False, **settings):
+    """The net of one fold, its scaling, and its inputs x (T, D + 4): see the functions above."""
+    scaling, x, change = hours_examples(series, split, recursive)
+    last = int(split.test[0]) if recursive else int(split.train[-1]) + 1
+    skip = WINDOW // 4 if recursive else WINDOW // 2 - 1
+    return train_hours_ahead(x, change, last, seed, skip=skip, **settings), scaling, x
+
+
+@torch.no_grad()
+def direct_forecasts(net, scaling, x, times):
+    """Temperatures (N, 24), all hours at once, for a net that was trained on 24 changes."""
+    change = net(x[times + np.arange(1 - WINDOW, 1)[:, None]])[-1].numpy()
+    now = x[times, :1].numpy() + change.astype(np.float64)
+    return now * scaling.sd[0] + scaling.mean[0]
+
+
+@torch.no_grad()
+def recursive_forecasts(net, scaling, x, times):
+    """Temperatures (N, 24), hour by hour: each forecast is read as if it had been measured."""
+    D = x.shape[1] - 4
+    now, found = x[times, :D], []
+    hs, state = net.lstm(x[times + np.arange(1 - WINDOW, 1)[:, None]])
+    for k in LEADS:
+        now = now + net.head(hs[-1])
+        found.append(scaling.undo(now.numpy())[:, 0])
+        ahead = torch.from_numpy(clock(times + k).astype(np.float32))
+        hs, state = net.lstm(torch.hstack([now, ahead])[None], state)
+    return np.stack(found, 1)
