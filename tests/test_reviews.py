@@ -125,6 +125,8 @@ def test_batches_of_like_length_have_every_sequence_once_with_its_label():
     again = [y.tolist() for _, y in padded(texts, labels, 8, 0, alike=5)(1)]
     assert seen[1] == again != [y.tolist() for _, y in alike(2)]
     assert [len(y) for y in seen[1]].count(7) == 1  # 103 = 12 * 8 + 7
+    falls = np.diff([np.mean(batch) for batch in seen[1]]) < 0
+    assert falls.sum() > 2  # not from short to long in each of the three groups
     with pytest.raises(ValueError, match="alike must be"):
         padded(texts, labels, 8, alike=2)
 
@@ -212,6 +214,20 @@ def test_filling_changes_no_score():
         assert loss(together, y).shape == ()
         loss(together, y).backward()
         assert not model.embedding.weight.grad[PADDING].any()
+
+
+def test_what_is_dropped_while_training():
+    texts = [np.array([3, 4, 5]), np.array([6])]
+    batch, _ = next(padded(texts, [1, 0], 2)(0))
+    for model, wanted in zip(
+        networks(), [[(2, 6)]] + [[(3, 2, 6), (2, 4)]] * 2 + [[(3, 2, 6), (2, 8)]] * 2, strict=True
+    ):
+        shapes = []
+        model.drop.register_forward_hook(lambda *parts, to=shapes: to.append(tuple(parts[2].shape)))
+        model.drop.p = 1.0
+        model.eval()(batch)
+        assert len(set(model(batch).tolist())) == 2 and shapes == 2 * wanted
+        assert torch.equal(model.train()(batch), model.readout.bias.expand(2))
 
 
 @pytest.mark.parametrize("pool", ["last", "mean"])
