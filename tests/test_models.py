@@ -142,9 +142,11 @@ def test_a_held_unit_keeps_its_value_and_the_others_see_it(model):
     np.testing.assert_allclose(reading.bits, other.bits, rtol=0, atol=1e-4)
     assert np.abs(reading.bits - free.bits).max() > 0.05
     assert all(np.array_equal(kept[name], model.params[name]) for name in kept)
-    for wrong in (-1, 256):
-        with pytest.raises(ValueError, match=f"unit must be in 0 … 255, got {wrong}"):
+    for wrong in (-1, 256, 1.0):
+        with pytest.raises(ValueError, match=f"unit .* in 0 … 255, got {wrong}"):
             hold(model, wrong, 0.0)
+    with pytest.raises(ValueError, match="value must be finite, got nan"):
+        hold(model, 0, float("nan"))
 
 
 def test_correlations_are_those_of_numpy():

@@ -49,11 +49,13 @@ def hold(model, unit, value):
     model: `companion.models.characters.Characters`. unit: 0 … H-1. Its input gate is shut and its
     forget gate open for good, so that the cell state, `value` at the start, stays there; its
     output gate goes on as before. Returns (Characters, state); nothing given is changed.
-    Raises ValueError for a unit that the model lacks.
+    Raises ValueError for a unit that the model lacks, or a value that is not finite.
     """
     H = model.params["weight_hh"].shape[1]
-    if not 0 <= unit < H:
-        raise ValueError(f"unit must be in 0 … {H - 1}, got {unit!r}")
+    if not (isinstance(unit, (int, np.integer)) and 0 <= unit < H):
+        raise ValueError(f"unit must be a whole number in 0 … {H - 1}, got {unit!r}")
+    if not np.isfinite(value):
+        raise ValueError(f"value must be finite, got {value!r}")
     params = {name: array.copy() for name, array in model.params.items()}
     for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
         for letter in "if":
