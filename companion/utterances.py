@@ -65,5 +65,8 @@ def normalised(x):
     """Features (T, D) with mean 0 and standard deviation 1 in each of the D over the utterance.
 
     It takes away how loud someone speaks, and most of the microphone. A constant one becomes 0.
+    Raises ValueError for no frame.
     """
+    if not len(x):
+        raise ValueError("x must have at least one frame, got none")
     return (x - x.mean(0)) / np.maximum(x.std(0), 1e-3)

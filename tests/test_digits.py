@@ -128,6 +128,11 @@ def test_templates_are_compared_as_an_exhaustive_search_would():
         assert found == exhaustive(book, x, 0.3)
         several += len(found) > 1
     assert several > 10
+    with pytest.raises(ValueError, match="at least one frame"):
+        book.recognise(x[:0], 0.3)
+    for wrong in (pieces, [pieces[0], x[:0]]):
+        with pytest.raises(ValueError, match="a frame and a word each"):
+            Templates(wrong, [1, 2])
 
 
 def test_runs_of_a_framewise_answer():

@@ -17,7 +17,9 @@ def test_join_says_where_the_words_are():
     whole, starts, ends = join(waves, RATE, np.random.default_rng(0), pause=0.2)
     assert (ends - starts).tolist() == [3000, 2000, 1000] and whole.dtype == np.float32
     pauses = np.diff(np.r_[0, np.stack([starts, ends], 1).ravel(), len(whole)])[::2]
-    assert len(pauses) == 4 and (0 <= pauses).all() and (pauses <= 1600).all()
+    # The first numbers that are drawn are the pauses, in their order; a sample is cut off.
+    drawn = np.random.default_rng(0).uniform(0, 1600, 4)
+    assert len(pauses) == 4 and (0 <= drawn - pauses).all() and (drawn - pauses < 1).all()
     for wave, start, end in zip(waves, starts, ends, strict=True):
         # The faint noise is 0.3 times as loud; a place that is wrong by some samples is not.
         assert np.corrcoef(whole[start:end], wave)[0, 1] > 0.9
@@ -62,3 +64,5 @@ def test_normalised_forgets_loudness():
     assert np.allclose(y.mean(0), 0, atol=1e-12) and np.allclose(y.std(0), 1, atol=1e-12)
     assert np.allclose(normalised(2 * x + 7), y, atol=1e-12)
     assert (normalised(np.ones((4, 2))) == 0).all()
+    with pytest.raises(ValueError, match="at least one frame"):
+        normalised(x[:0])

@@ -8,10 +8,16 @@ QUIET = 0.1  # share of the frames, those of least energy, that tell what a paus
 class Templates:
     """Recordings of single words that an utterance is compared with.
 
-    sequences: N float arrays (T_k, D). words: N whole numbers.
+    sequences: N float arrays (T_k, D), T_k at least 1. words: N whole numbers.
+    Raises ValueError for an empty sequence, and unless there are as many words as sequences.
     """
 
     def __init__(self, sequences, words):
+        if len(sequences) != len(words) or not all(len(x) for x in sequences):
+            raise ValueError(
+                f"sequences must have a frame and a word each, got {len(sequences)} sequences of "
+                f"at least {min(map(len, sequences), default=0)} frames and {len(words)} words"
+            )
         self.frames = np.concatenate(sequences)
         lengths = np.array([len(x) for x in sequences])
         self.last = np.cumsum(lengths) - 1
@@ -27,8 +33,11 @@ class Templates:
         distance; so does a pause, whose one frame is the mean of the quietest of x. A template
         begins where another or a pause has ended, for `penalty`. The cheapest path through all
         of x is found in one pass.
+        Raises ValueError for an x without a frame.
         Source: Ney (1984).
         """
+        if not len(x):
+            raise ValueError("x must have at least one frame, got none")
         cross = x @ self.frames.T
         distances = np.square(x).sum(1)[:, None] + self.squares - 2 * cross
         distances = np.sqrt(np.maximum(distances, 0))
