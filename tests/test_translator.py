@@ -116,3 +116,11 @@ def test_dropout_only_while_training():
     assert not torch.equal(model(x), model(x))
     model.eval()
     assert torch.equal(model(x), model(x))
+
+
+def test_a_translation_has_at_least_one_word(model):
+    (source, lengths, _), _ = batch()
+    with pytest.raises(ValueError, match="got 0"):
+        translate(model, source, lengths, limit=0)
+    rows, _ = translate(model, source, lengths, limit=1)
+    assert max(map(len, rows)) <= 1

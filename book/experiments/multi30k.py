@@ -153,6 +153,7 @@ def train(data, method, job):
         validation=list(paired(*pairs["valid"], 100)(0)),
         checkpoint=WORK / f"{name}.pt",
     )
+    clock.path.write_text(str(clock.seconds()))
     torch.save(model.state_dict(), WORK / f"{name}-weights.pt")
     return model, {
         "training": [round(x, 4) for x in history.train],

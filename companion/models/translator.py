@@ -94,7 +94,10 @@ def translate(model, source, lengths, limit):
 
     source (S, B), lengths (B,). Returns B lists of at most `limit` numbers, without END, and the
     weights of the attention, (T, S, B), one row a word written, END included; None without.
+    Raises ValueError for a limit below 1.
     """
+    if limit < 1:
+        raise ValueError(f"limit must be at least 1, got {limit!r}")
     model.eval()
     memory = model.encode(source, lengths)
     state, word, written, looked = memory.state, torch.full_like(lengths, START), [], []
