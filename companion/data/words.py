@@ -35,14 +35,14 @@ def fetch_ptb(folder=None, download=True):
     line counts as a word. Returns `Words`: 929,589, 73,760 and 82,430 words.
     Raises DownloadError where no download succeeds, FileNotFoundError where a file is missing,
     ValueError for one that is empty or has a word that the training part lacks.
-    Sources: Marcus, Santorini and Marcinkiewicz (1993), Mikolov et al. (2010).
+    Sources: Marcus, Santorini and Marcinkiewicz (1993), Mikolov et al. (2011).
     """
     return _read(
         whole_folder("ptb", folder, download),
         "ptb.{}.txt",
         name="Penn Treebank",
         what="articles of the Wall Street Journal, 1989, as prepared by Mikolov",
-        source="Marcus, Santorini and Marcinkiewicz (1993); Mikolov et al. (2010)",
+        source="Marcus, Santorini and Marcinkiewicz (1993); Mikolov et al. (2011)",
         licence="Linguistic Data Consortium; not to be redistributed",
     )
 
