@@ -54,6 +54,14 @@ def test_batches_keep_recording_and_transcript_together():
     assert sorted(seen) == [0, 1, 2]
 
 
+@pytest.mark.parametrize("wrong", [[], [2, 0], [-1]])
+def test_transcripts_without_a_class_or_with_a_blank(wrong):
+    with pytest.raises(ValueError, match="all above 0, got .* as number 1"):
+        recogniser.transcribed(RECORDINGS, [[1], wrong, [3]], 2)
+    with pytest.raises(ValueError, match="3 sequences, 2 labels"):
+        recogniser.transcribed(RECORDINGS, [[1], [2]], 2)
+
+
 def test_joined_keeps_every_frame():
     x = np.arange(10.0).reshape(5, 2)
     found = recogniser.joined(x, 2)

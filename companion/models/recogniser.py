@@ -77,9 +77,15 @@ def transcribed(recordings, transcripts, B, seed=None):
     0, each of at least one. B: recordings in a batch. seed: of the order, as for `padded`.
     Returns a function of the epoch. It yields pairs ((x, lengths), (y, lengths, lengths of y)),
     y (B, U) being filled up with blanks, U the length of the longest transcript.
-    Raises ValueError as `padded` does.
+    Raises ValueError as `padded` does, and for a transcript that is empty or holds a blank.
     """
     y = [torch.as_tensor(transcript) for transcript in transcripts]
+    bad = [k for k, transcript in enumerate(y) if not len(transcript) or transcript.min() <= BLANK]
+    if bad:
+        raise ValueError(
+            f"transcripts must hold at least one class each, all above {BLANK}, "
+            f"got {transcripts[bad[0]]} as number {bad[0]}"
+        )
     many = torch.tensor([len(transcript) for transcript in y])
     filled = torch.nn.utils.rnn.pad_sequence(y, batch_first=True, padding_value=BLANK)
     batches = padded(recordings, np.arange(len(y)), B, seed)
