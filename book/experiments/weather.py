@@ -31,6 +31,7 @@ SETTINGS = {
     "sklearn": sklearn.__version__,
     "torch": torch.__version__,
 }
+CHOSEN = {"direct": {"lr": 0.03}, "recursive": {}}  # what was better in the choice, and is tested
 NOISE = [{"noise": 0.0}, {"noise": 0.1}, {"noise": 0.6}]
 RATES = [{"lr": 0.003}, {"lr": 0.03}, {"H": 16}, {"H": 64}]
 CHOICES = {
@@ -91,9 +92,14 @@ def outcome(job):
 
 
 def jobs(seeds):
-    """The test, and the choice of settings on earlier weeks and other seeds."""
+    """The test, and the choice on earlier weeks and other seeds: one setting changed at a time."""
     free = [{"method": "stays"}] + [{"method": "mean of days", "days": k} for k in (1, 15)]
-    drawn = [{"method": kind, "seed": seed} for seed in seeds for kind in CHOICES]
+    drawn = [
+        {"method": kind, "seed": seed} | ({"other": other} if other else {})
+        for seed in seeds
+        for kind, other in CHOSEN.items()
+    ]
+    drawn += [{"method": "direct", "seed": seed} for seed in seeds]  # as before the choice
     choice = [{"choice": True, "method": "mean of days", "days": k} for k in range(1, 31)]
     choice += [
         {"choice": True, "method": "linear", "other": {"n": n, "alpha": alpha}}
