@@ -13,6 +13,7 @@ from companion.models.day_ahead import (
     LEVELS,
     DayAhead,
     flat_inputs,
+    lstm_examples,
     lstm_forecasts,
     pinball_loss,
     reference_days,
@@ -69,6 +70,39 @@ def test_inputs_read_yesterday_and_not_the_day_itself(inputs):
         assert moved.take(0, axis).max() == 0 and moved.take(1, axis).max() > 0.9
     with_weather = inputs(*DATA[:3], days, DATA.temperature)
     assert with_weather.shape != before.shape or np.abs(with_weather - before).max() > 0
+
+
+def test_the_columns_are_where_the_pages_take_them_from():
+    temperature = np.repeat([[10.0], [30.0], [18.0]], [4, 5, 3], 0) * np.ones(48)
+    days, workday = np.array([8, 9]), np.ones(12, bool)
+    demand = np.arange(12 * 48.0).reshape(12, 48)
+    flat = flat_inputs(demand, temperature, workday, days, temperature)
+    assert flat.shape == (2, 227)
+    np.testing.assert_array_equal(flat[:, 144:156], 30)  # yesterday: raw, below 16, above 20
+    np.testing.assert_array_equal(flat[:, 156:180], np.repeat([[0.0, 10.0]] * 2, 12, 1))
+    np.testing.assert_array_equal(flat[1, 180:216], np.repeat([18.0, 0.0, 0.0], 12))  # the day
+    np.testing.assert_array_equal(flat[0, 192:216], np.repeat([0.0, 10.0], 12))
+    cold = flat_inputs(demand, temperature - 20, workday, days)
+    np.testing.assert_array_equal(cold[:, 156:180], np.repeat([[6.0, 0.0]] * 2, 12, 1))
+    assert flat[0, 220:].tolist() == [0, 0, 0, 1, 0, 0, 0]  # 9 January 2014 was a Thursday
+    table = table_inputs(demand, temperature, workday, days)
+    assert table.shape == (2, 48, 17)
+    np.testing.assert_array_equal(table[0, :, 0], demand[7])
+    np.testing.assert_array_equal(table[0, :, 1], demand[1])
+    np.testing.assert_array_equal(table[0, :, -1], np.arange(48))
+
+
+def test_targets_are_the_difference_from_the_reference_day_and_scaled_by_the_past():
+    series = np.hstack([DATA.demand, DATA.temperature])[:60]
+    (split,) = splits(np.arange(50, 59), 9, start=FIRST)
+    x, y, new, unit = lstm_examples(series, DATA.workday, split)
+    assert unit == pytest.approx(DATA.demand[:51].std()) and new.shape == (96, 9, 17)
+    day = split.train + 1
+    want = DATA.demand[day] - DATA.demand[reference_days(DATA.workday, day)]
+    np.testing.assert_allclose(unit * y.numpy().T, want, atol=1e-5)
+    first = (DATA.demand[day[0] - 1] - DATA.demand[:51].mean()) / unit
+    np.testing.assert_allclose(x[:48, 0, 0], first, atol=1e-5)
+    assert x[48:, :, 0].abs().max() == 0 and x[:, 0, 5].tolist() == [1] * 48 + [0] * 48
 
 
 def test_the_loss_is_the_pinball_loss():
