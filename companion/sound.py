@@ -39,9 +39,11 @@ def frames(wave, rate):
 
     A frame starts at the sample nearest to its time, so that frames do not drift where 10 ms are
     no whole number of samples.
-    Raises ValueError unless wave is a vector of at least 25 ms, all of it finite.
+    Raises ValueError unless wave is a vector of floats, at least 25 ms long, all of it finite.
     """
     wave, width = np.asarray(wave), round(WIDTH * rate)
+    if not np.issubdtype(wave.dtype, np.floating):
+        raise ValueError(f"wave must be floats, full scale being -1 … 1, got {wave.dtype}")
     if wave.ndim != 1 or len(wave) < max(width, 2) or not np.isfinite(wave).all():
         raise ValueError(
             f"wave must be a vector of at least 25 ms, {width} finite samples at {rate} Hz, "
@@ -59,8 +61,11 @@ def mel_filters(bands, size, rate):
     size: number of frequencies, from 0 to rate / 2, as `spectrogram` has them. Filter k rises
     from the middle of filter k - 1 to 1 and falls to 0 in the middle of filter k + 1; the first
     begins at 0, the last ends at rate / 2.
-    Raises ValueError where there are so many bands that a filter meets no frequency.
+    Raises ValueError where there is no band, or where there are so many that a filter meets no
+    frequency.
     """
+    if bands < 1:
+        raise ValueError(f"bands must be at least 1, got {bands}")
     edges = hertz(np.linspace(0, mel(rate / 2), bands + 2))
     low, middle, high = (edges[k : k + bands, None] for k in range(3))
     f = np.linspace(0, rate / 2, size)

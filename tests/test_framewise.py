@@ -102,3 +102,11 @@ def test_the_loss_counts_frames_with_a_label_only():
 def test_another_number_of_labels_is_refused(recordings):
     with pytest.raises(ValueError, match="labels must be one a frame, got 11 for 12 frames"):
         labelled(recordings[:1], [np.zeros(11, int)], 1)
+
+
+def test_frames_before_the_present_are_refused():
+    """A negative number would cut frames off, and say nothing."""
+    with pytest.raises(ValueError, match="n must be at least 0 frames, got -1"):
+        Window(D, K, -1)
+    with pytest.raises(ValueError, match="delay must be at least 0 frames, got -3"):
+        Recurrent(D, K, 5, delay=-3)

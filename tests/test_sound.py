@@ -81,3 +81,14 @@ def test_a_wave_that_makes_no_frame_is_refused(wave):
 def test_too_many_bands_are_refused():
     with pytest.raises(ValueError, match="bands must be fewer for 129 .* got 100"):
         log_mel(np.zeros(4000), 8000, bands=100)
+
+
+def test_no_band_is_refused():
+    with pytest.raises(ValueError, match="bands must be at least 1, got 0"):
+        log_mel(np.zeros(4000), 8000, bands=0)
+
+
+def test_whole_numbers_are_refused():
+    """Samples of 16 bits would give features that are off by a constant."""
+    with pytest.raises(ValueError, match="wave must be floats, .* got int16"):
+        log_mel(np.zeros(4000, np.int16), 8000)

@@ -20,10 +20,13 @@ class Window(torch.nn.Module):
 
     D: numbers in a frame. K: classes. H: units of the hidden layer; 0 for no hidden layer, which
     makes the model linear.
+    Raises ValueError unless n is at least 0.
     """
 
     def __init__(self, D, K, n, H=0):
         super().__init__()
+        if n < 0:
+            raise ValueError(f"n must be at least 0 frames, got {n}")
         self.n, inputs = n, (2 * n + 1) * D
         if H:
             layers = [torch.nn.Linear(inputs, H), torch.nn.ReLU(), torch.nn.Linear(H, K)]
@@ -42,11 +45,14 @@ class Recurrent(torch.nn.Module):
 
     H: units of each direction. delay: frames that the network hears after a frame before it has
     to label it; at the end it hears zeros.
+    Raises ValueError unless delay is at least 0.
     Source: Graves and Schmidhuber (2005), for both directions and for the delay.
     """
 
     def __init__(self, D, K, H, bidirectional=False, delay=0):
         super().__init__()
+        if delay < 0:
+            raise ValueError(f"delay must be at least 0 frames, got {delay}")
         self.delay = delay
         self.lstm = torch.nn.LSTM(D, H, bidirectional=bidirectional)
         self.readout = torch.nn.Linear(H * (2 if bidirectional else 1), K)
