@@ -124,3 +124,13 @@ def test_a_translation_has_at_least_one_word(model):
         translate(model, source, lengths, limit=0)
     rows, _ = translate(model, source, lengths, limit=1)
     assert max(map(len, rows)) <= 1
+
+
+def test_the_decoder_starts_where_the_encoder_ended(model):
+    (source, lengths, _), _ = batch()
+    memory = model.encode(source, lengths)
+    for b, n in enumerate(LENGTHS):
+        ys, last = model.encoder(model.source(source[:n, b]))
+        assert torch.allclose(memory.ys[:n, b], ys, rtol=0, atol=1e-12)
+        for found, wanted in zip(memory.state, last, strict=True):
+            assert torch.allclose(found[b], wanted[0], rtol=0, atol=1e-12)
