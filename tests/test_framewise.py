@@ -110,3 +110,37 @@ def test_frames_before_the_present_are_refused():
         Window(D, K, -1)
     with pytest.raises(ValueError, match="delay must be at least 0 frames, got -3"):
         Recurrent(D, K, 5, delay=-3)
+
+
+def test_the_experiment_keeps_speakers_and_takes_apart(monkeypatch):
+    from book.experiments import framewise as experiment
+
+    def marked():
+        """Recordings whose every number says whose and which they are."""
+        return {
+            name: [(np.full((2, 26), 1000 * k + n), np.full(2, n // 50)) for n in range(500)]
+            for k, name in enumerate(experiment.SPEAKERS)
+        }, "checksum"
+
+    def joined(parts, scale, known):
+        return {name: [experiment.join(string) for string in own] for name, own in parts.items()}
+
+    monkeypatch.setattr(experiment, "recordings", marked)
+    monkeypatch.setattr(experiment, "scaled", joined)
+    job = {"speaker": "theo", "seed": 0}
+    for extra, learned, takes in (({}, range(4), 50), ({"known": True}, range(5), 40)):
+        *parts, _ = experiment.data(job | extra)
+        train, valid, test = (sorted(int(v) for x, _, _ in p for v in x[::2, 0]) for p in parts)
+        assert train == [1000 * k + n for k in learned for n in range(500) if n % 50 < takes]
+        assert valid == [5000 + n for n in range(500)]
+        assert test == [4000 + n for n in range(500) if n % 50 >= takes % 50]
+        for x, y, word in parts[2]:
+            assert (y == x[:, 0] % 1000 // 50).all() and word.tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
+
+
+def test_the_experiment_labels_as_speech_what_lies_between_loud_frames():
+    from book.experiments.framewise import SILENCE, labels
+
+    decibels = np.array([-40, -29, -50, 0, -29, -31, -60.0])
+    features = np.repeat(decibels[:, None] / 10 * np.log(10), 26, axis=1)
+    assert labels(features, 7).tolist() == [SILENCE, 7, 7, 7, 7, SILENCE, SILENCE]
