@@ -61,7 +61,7 @@ test-unit: $(VENV)/.test ## stage 2: unit and property tests
 	@$(BIN)/python -m pytest -q -n 2 tests --ignore tests/site $(call verdict,unit tests)
 
 test-mutants: $(VENV)/.test ## stage 3: every wrong sign, operator and operand is found
-	@$(BIN)/python -m tests.mutation $(call verdict,mutants)
+	@cd tests && $(CURDIR)/$(BIN)/python -m mutation $(call verdict,mutants)
 
 test-notebooks: $(VENV)/.test ## stage 4: every stored output is what the code gives
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --nbval --nbval-current-env \

@@ -1,6 +1,6 @@
 """The check sees the classic bugs: each is put in on purpose, and caught.
 
-Every other small change of the source is made by `python -m tests.mutation`.
+Every other small change of the source is made by `make test-mutants`.
 """
 
 import inspect

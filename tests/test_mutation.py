@@ -80,9 +80,12 @@ def test_survivors_and_stale_entries_fail(tmp_path):
     path = tmp_path / "list.txt"
     path.write_text(LIST)
     only = ["--module", "cells.rnn", "--only", "step", "--list", str(path)]
-    root = Path(__file__).parents[1]
+    # Not as tests.mutation: other packages install a folder of that name, too.
     run = subprocess.run(
-        [sys.executable, "-m", "tests.mutation", *only], capture_output=True, text=True, cwd=root
+        [sys.executable, "-m", "mutation", *only],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parent,
     )
     assert run.returncode == 1, run.stderr
     survived, _, stale = run.stdout.partition("listed as equivalent, but gone or killed:")

@@ -69,7 +69,7 @@ def table(found, survived):
 
 
 def main():
-    parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__)
+    parser = argparse.ArgumentParser(prog="cd tests; python -m mutation", description=__doc__)
     parser.add_argument("--module", default="", help="only modules with this in their name")
     parser.add_argument("--only", default="", help="only functions or lines with this in them")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes at a time")
