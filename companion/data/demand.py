@@ -1,11 +1,10 @@
 """Electricity demand of a state, half hour by half hour, with the temperature in its capital."""
 
-import hashlib
 from typing import NamedTuple
 
 import numpy as np
 
-from companion.data.card import Card
+from companion.data.card import Card, sha256
 
 STEPS = 48  # half hours in a day
 
@@ -52,6 +51,6 @@ def load_demand():
         licence="GPL-3: read at run time, not copied",
         size="17,520 half hours: the 365 days of 2014",
         split="none; pages walk forward in time",
-        checksum=hashlib.sha256(content).hexdigest(),
+        checksum=sha256(content),
     )
     return Demand(demand, temperature, workday[:, 0] == 1, card)

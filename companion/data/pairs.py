@@ -1,14 +1,13 @@
 """Pairs of sentences, for networks that translate: numbers in words, and human translations."""
 
 import gzip
-import hashlib
 import re
 from collections import Counter
 from typing import NamedTuple
 
 import numpy as np
 
-from companion.data.card import Card
+from companion.data.card import Card, sha256
 from companion.data.folders import read
 from companion.data.sources import whole_folder
 
@@ -104,7 +103,7 @@ def fetch_multi30k(folder=None, download=True):
         licence="for research; not to be redistributed",
         size=f"{sum(sizes):,} sentences in each language",
         split="{:,} train, {:,} valid, {:,} test (test 2016)".format(*sizes),
-        checksum=hashlib.sha256(b"".join(contents)).hexdigest(),
+        checksum=sha256(b"".join(contents)),
     )
     return Multi30k(*parts, card)
 

@@ -1,11 +1,10 @@
 """Texts for language models over words, in the form in which the field compares them."""
 
-import hashlib
 from typing import NamedTuple
 
 import numpy as np
 
-from companion.data.card import Card
+from companion.data.card import Card, sha256
 from companion.data.folders import read
 from companion.data.sources import whole_folder
 
@@ -89,7 +88,7 @@ def _read(folder, pattern, **card):
         **card,
         size=f"{sum(map(len, parts)):,} words, {len(vocabulary):,} different",
         split="{:,} train, {:,} valid, {:,} test".format(*map(len, parts)),
-        checksum=hashlib.sha256(b"".join(contents)).hexdigest(),
+        checksum=sha256(b"".join(contents)),
     )
     return Words(*parts, vocabulary, card)
 

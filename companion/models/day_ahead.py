@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from companion.data.demand import STEPS
 from companion.forecast import fit_scaling
 
 LEVELS = (0.1, 0.5, 0.9)
 FIRST = 8  # the first day for whose inputs enough days lie before it
-STEPS = 48  # half hours in a day
 _WEDNESDAY = 2  # the first day of 2014, Monday being 0
 
 

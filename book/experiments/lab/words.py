@@ -14,6 +14,18 @@ from companion.data import stretches
 from companion.train import Options, fit
 
 LAYERS = {"lstm": nn.LSTM, "peephole": nn.PeepholeLSTM}
+# Their unregularised network: sizes, steps in a stretch, epochs (`full` of them at the first
+# rate), rate, clip, and the range of the first weights.
+SMALL = {
+    "H": 200,
+    "B": 20,
+    "n": 20,
+    "epochs": 13,
+    "full": 4,
+    "lr": 1.0,
+    "clip": 5.0,
+    "scale": 0.1,
+}
 WORK = ROOT / ".cache" / "words"
 EVERY = 500  # updates from one checkpoint to the next
 
