@@ -87,6 +87,17 @@ def test_every_code_cell_was_run_in_order_without_error(notebook):
     assert not stderr, f"a page shows no warning: {stderr}"
 
 
+def test_no_cell_shows_what_a_plotting_call_returned(notebook):
+    """Such as "[Text(0.5, 0, 'seconds')]" above a figure; assign it to _."""
+    shown = [
+        output.data.get("text/plain", "")
+        for cell in code(notebook)
+        for output in cell.outputs
+        if output.output_type == "execute_result"
+    ]
+    assert not [text for text in shown if re.match(r"<matplotlib|[\[(]?(<matplotlib|Text\()", text)]
+
+
 def test_page_claims_something_that_is_asserted(notebook):
     assert any(re.search(r"^\s*assert\b", cell.source, re.M) for cell in code(notebook))
 
