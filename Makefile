@@ -89,7 +89,7 @@ serve: book ## build the site and serve it on this machine (PORT=8000)
 	@echo "http://127.0.0.1:$(PORT)/  (stop with Ctrl-C)"
 	@$(BIN)/python -m http.server $(PORT) --bind 127.0.0.1 --directory $(SITE)
 
-bench: $(VENV)/.bench ## time the cells against other code, into companion/data/benchmarks
+bench: $(VENV)/.test ## time the cells against other code, into companion/data/benchmarks
 	@$(BIN)/python -m benchmarks
 	@$(BIN)/python -m benchmarks.parts
 	@$(BIN)/python -m benchmarks.scaling
@@ -115,8 +115,3 @@ $(VENV)/.test: requirements.txt pyproject.toml | $(BIN)/python
 	@echo "installing what running and testing the book needs into $(VENV)"
 	@$(INSTALL) '.[test]'
 	@touch $@ $(VENV)/.book
-
-$(VENV)/.bench: requirements.txt pyproject.toml | $(BIN)/python
-	@echo "installing what the benchmarks compare with into $(VENV)"
-	@$(INSTALL) '.[bench]'
-	@touch $@ $(VENV)/.test $(VENV)/.book
