@@ -29,6 +29,18 @@ def sigmoid(x):
         return 1 / (1 + np.exp(-x))
 
 
+def log_sigmoid(x):
+    """Logarithm of `sigmoid`, -log(1 + exp(-x)), elementwise.
+
+    x: an array of any shape, or a torch tensor. Returns the same shape; float32 stays float32.
+    Right far below zero too, where the sigmoid itself rounds to 0: there it is x.
+    """
+    if hasattr(x, "logaddexp"):
+        return -(-x).logaddexp(constant(x, 0))
+    below = np.real(x) < 0
+    return np.where(below, x, 0) - np.log1p(np.exp(np.where(below, x, -x)))
+
+
 def tanh(x):
     """Hyperbolic tangent, elementwise.
 

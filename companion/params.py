@@ -22,16 +22,21 @@ def init(cell, D, H, rng, dtype=np.float64):
     one (H,) array for each peephole.
     Raises ValueError for a size below 1 or a dtype that is not float32 or float64.
     """
-    for name, size in {"D": D, "H": H}.items():
-        if not isinstance(size, int | np.integer) or size < 1:
-            raise ValueError(f"{name} must be a whole number of at least 1, got {size!r}")
-    if np.dtype(dtype) not in (np.float32, np.float64):
-        raise ValueError(f"dtype must be float32 or float64, got {dtype!r}")
+    check_sizes(D, H, dtype)
     bound = 1 / np.sqrt(H)
     return {
         name: rng.uniform(-bound, bound, shape).astype(dtype)
         for name, shape in shapes(cell, D, H).items()
     }
+
+
+def check_sizes(D, H, dtype):
+    """Raise a ValueError unless a network can have D inputs, H units and weights of this dtype."""
+    for name, size in {"D": D, "H": H}.items():
+        if not isinstance(size, int | np.integer) or size < 1:
+            raise ValueError(f"{name} must be a whole number of at least 1, got {size!r}")
+    if np.dtype(dtype) not in (np.float32, np.float64):
+        raise ValueError(f"dtype must be float32 or float64, got {dtype!r}")
 
 
 def gate(cell, array, name):

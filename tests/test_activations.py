@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from companion.activations import sigmoid, tanh
+from companion.activations import log_sigmoid, sigmoid, tanh
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -58,3 +58,29 @@ def test_torch_tensors_stay_torch_tensors():
     s = sigmoid(x.detach().numpy())
     expected = s * (1 - s) + 1 - np.tanh(x.detach().numpy()) ** 2
     np.testing.assert_allclose(x.grad.numpy(), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_log_sigmoid_is_right_where_the_sigmoid_rounds_to_zero(dtype):
+    x = np.linspace(-40, 40, 801).astype(dtype)
+    exact = -np.log1p(np.exp(-x.astype(np.longdouble)))
+    assert log_sigmoid(x).dtype == dtype
+    np.testing.assert_allclose(log_sigmoid(x), exact, rtol=1e-6 if dtype == np.float32 else 1e-14)
+    largest = np.finfo(dtype).max
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ends = np.array([-np.inf, -largest, -1000, 1000, largest, np.inf], dtype)
+        np.testing.assert_array_equal(log_sigmoid(ends), np.minimum(ends, 0))
+
+
+def test_log_sigmoid_has_the_slope_of_its_definition_in_complex_numbers_and_in_torch():
+    x = np.linspace(-300, 300, 6001)
+    slope = sigmoid(-x)
+    np.testing.assert_allclose(log_sigmoid(x + 1e-30j).imag / 1e-30, slope, rtol=1e-13, atol=1e-16)
+    # A complex log1p rounds a small value away, as `sigmoid` does: right absolutely.
+    np.testing.assert_allclose(log_sigmoid(x + 0j).real, log_sigmoid(x), rtol=1e-14, atol=1e-15)
+    tensor = torch.tensor(x, requires_grad=True)
+    y = log_sigmoid(tensor)
+    y.sum().backward()
+    np.testing.assert_allclose(y.detach().numpy(), log_sigmoid(x), rtol=1e-14)
+    np.testing.assert_allclose(tensor.grad.numpy(), slope, rtol=1e-13)

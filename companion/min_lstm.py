@@ -1,0 +1,61 @@
+"""minLSTM, an LSTM whose gates do not see the hidden state, so that it runs as a parallel scan."""
+
+import numpy as np
+
+from companion.activations import log_sigmoid, sigmoid
+from companion.params import check_array, check_sizes
+from companion.scan import linear_loop, linear_scan
+
+
+def init(D, H, rng, dtype=np.float64):
+    """Draw first parameters, each uniform in (-1/√D, 1/√D), as torch.nn.Linear does.
+
+    D: number of inputs. H: number of units. rng: a `numpy.random.Generator`.
+    Returns a dict: weight_ih (3H, D) and bias_ih (3H,), in blocks of H rows for i, f and g.
+    Raises ValueError for a size below 1 or a dtype that is not float32 or float64.
+    """
+    check_sizes(D, H, dtype)
+    bound = 1 / np.sqrt(D)
+    shapes = {"weight_ih": (3 * H, D), "bias_ih": (3 * H,)}
+    return {name: rng.uniform(-bound, bound, s).astype(dtype) for name, s in shapes.items()}
+
+
+def gates(params, xs):
+    """What a step keeps and what it adds: f' and i' ⊙ g of h_t = f' ⊙ h_{t-1} + i' ⊙ g.
+
+    i and f are sigmoids and g is linear, all three of x_t alone; f' = f / (f + i) and
+    i' = i / (f + i) add up to 1. Arguments as of `forward`; returns two arrays (T, B, H).
+    """
+    check_array("xs", xs, ("T", "B", "D"))
+    weight, bias = (params[name] for name in ("weight_ih", "bias_ih"))
+    check_array("params['weight_ih']", weight, ("3H", xs.shape[2]), xs.dtype)
+    check_array("params['bias_ih']", bias, weight.shape[:1], xs.dtype)
+    ai, af, g = np.split(xs @ weight.T + bias, 3, axis=-1)
+    # f / (f + i) is the sigmoid of log f - log i, which is safe where both round to 0.
+    difference = log_sigmoid(af) - log_sigmoid(ai)
+    return sigmoid(difference), sigmoid(-difference) * g
+
+
+def forward(params, xs, state=None):
+    """Run minLSTM over a batch of sequences, by `linear_scan`.
+
+    params: as of `init`. xs: (T, B, D). state: the first h (B, H); None means zeros.
+    Returns ys (T, B, H) and the last h (B, H).
+    Raises ValueError naming the argument that does not fit, what it is and what is wanted.
+    Source: Feng et al. (2024), section 3.2.
+    """
+    return _run(linear_scan, params, xs, state)
+
+
+def forward_loop(params, xs, state=None):
+    """The same, step by step; arguments and results as of `forward`."""
+    return _run(linear_loop, params, xs, state)
+
+
+def _run(scan, params, xs, state):
+    a, b = gates(params, xs)
+    if state is None:
+        state = np.zeros(b.shape[1:], b.dtype)
+    check_array("state", state, b.shape[1:], b.dtype)
+    ys = scan(a, b, state)
+    return ys, (ys[-1] if len(ys) else state).copy()
