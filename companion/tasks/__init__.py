@@ -30,6 +30,7 @@ from companion.tasks.marked import (
     multiplication_solved,
 )
 from companion.tasks.order import temporal_order, temporal_order_solved
+from companion.tasks.state_tracking import group_words, group_words_correct
 from companion.tasks.timing import (
     generate_spikes,
     measure_delays,
@@ -53,6 +54,8 @@ __all__ = [
     "embedded_reber_solved",
     "finished",
     "generate_spikes",
+    "group_words",
+    "group_words_correct",
     "mean_error",
     "measure_delays",
     "multiplication",

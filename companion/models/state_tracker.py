@@ -1,0 +1,129 @@
+"""Networks that answer at every step: a recurrent layer with a readout, and a stack of blocks."""
+
+import torch
+from torch import nn
+from torch.nn.functional import scaled_dot_product_attention, silu
+
+from companion.models.min_lstm import MinLSTM, torch_scan
+from companion.nn import LSTM, RNN
+
+POSITIONS = ("none", "rotary")
+
+
+class Recurrent(nn.Module):
+    """One layer of companion.nn, "lstm" or "rnn", and a linear readout.
+
+    Called with xs (T, B, D), returns logits (T, B, K).
+    """
+
+    def __init__(self, cell, D, H, K):
+        super().__init__()
+        self.layer = LSTM(D, H, forget_bias=1.0) if cell == "lstm" else RNN(D, H)
+        self.readout = nn.Linear(H, K)
+
+    def forward(self, xs):
+        return self.readout(self.layer(xs)[0])
+
+
+class Stack(nn.Module):
+    """Blocks that mix over time and then think at every step, with residuals and layer norms.
+
+    mixer: "min_lstm"; "positive" or "signed", a `Diagonal` with factors in (0, 1) or (-1, 1); or a
+    kind of position in `POSITIONS`, which is causal attention. A learned vector stands before the
+    first input, so that a state can begin at something, and attention has something to look at
+    that is always there.
+    Called with xs (T, B, D), returns logits (T, B, K).
+    Raises ValueError for another mixer.
+    """
+
+    def __init__(self, mixer, D, H, K, depth=2):
+        super().__init__()
+        self.embed, self.start = nn.Linear(D, H), nn.Parameter(torch.randn(H) / H**0.5)
+        self.mixers = nn.ModuleList(make_mixer(mixer, H) for _ in range(depth))
+        self.thinkers = nn.ModuleList(
+            nn.Sequential(nn.LayerNorm(H), nn.Linear(H, 2 * H), nn.GELU(), nn.Linear(2 * H, H))
+            for _ in range(depth)
+        )
+        self.norms = nn.ModuleList(nn.LayerNorm(H) for _ in range(depth))
+        self.readout = nn.Sequential(nn.LayerNorm(H), nn.Linear(H, K))
+
+    def forward(self, xs):
+        ys = torch.cat([self.start.expand(1, xs.shape[1], -1), self.embed(xs)])
+        for norm, mixer, thinker in zip(self.norms, self.mixers, self.thinkers, strict=True):
+            ys = ys + mixer(norm(ys))
+            ys = ys + thinker(ys)
+        return self.readout(ys[1:])
+
+
+def make_mixer(name, H):
+    """The layer of a `Stack` that mixes over time: (T, B, H) to (T, B, H)."""
+    if name in POSITIONS:
+        return Attention(H, name)
+    if name == "min_lstm":
+        return Gated(MinLSTM(H, H), H)
+    if name in ("positive", "signed"):
+        return Gated(Diagonal(H, signed=name == "signed"), H)
+    known = ["min_lstm", "positive", "signed", *POSITIONS]
+    raise ValueError(f"mixer must be one of {known}, got {name!r}")
+
+
+class Gated(nn.Module):
+    """The outputs of a recurrent layer, without its last state, times a gate, then projected."""
+
+    def __init__(self, layer, H):
+        super().__init__()
+        self.layer, self.gate, self.out = layer, nn.Linear(H, H), nn.Linear(H, H)
+
+    def forward(self, xs):
+        return self.out(self.layer(xs)[0] * silu(self.gate(xs)))
+
+
+class Diagonal(nn.Module):
+    """A diagonal linear recurrence whose factor is read from the input: h_t = a_t h_(t-1) + b_t.
+
+    signed: a_t = tanh(...), in (-1, 1), else sigmoid(...), in (0, 1).
+    Called with xs (T, B, H), returns ys (T, B, H) and the last state.
+    Source: Grazzi et al. (2025), who open the range of a_t to negative numbers.
+    """
+
+    def __init__(self, H, signed):
+        super().__init__()
+        self.factor, self.write = nn.Linear(H, H), nn.Linear(H, H)
+        self.squash = torch.tanh if signed else torch.sigmoid
+
+    def forward(self, xs):
+        b = self.write(xs)
+        ys = torch_scan(self.squash(self.factor(xs)), b, torch.zeros_like(b[0]))
+        return ys, ys[-1]
+
+
+class Attention(nn.Module):
+    """Causal self-attention of four heads, with one of two kinds of position.
+
+    "none": the order is known only through what comes later seeing more. "rotary": queries and
+    keys are turned by an angle that grows with the step (Su et al. 2024).
+    Called with xs (T, B, H), H a multiple of 8, returns (T, B, H).
+    """
+
+    def __init__(self, H, position, heads=4):
+        super().__init__()
+        self.position, self.heads = position, heads
+        self.inputs, self.out = nn.Linear(H, 3 * H), nn.Linear(H, H)
+
+    def forward(self, xs):
+        T, B, H = xs.shape
+        parts = self.inputs(xs).view(T, B, 3, self.heads, H // self.heads)
+        q, k, v = parts.permute(2, 1, 3, 0, 4)  # each (B, heads, T, H / heads)
+        if self.position == "rotary":
+            q, k = turned(q), turned(k)
+        ys = scaled_dot_product_attention(q, k, v, is_causal=True)
+        return self.out(ys.permute(2, 0, 1, 3).reshape(T, B, H))
+
+
+def turned(x, base=10_000.0):
+    """Pairs of x (..., T, 2n) turned by step times base^(-pair / n), as rotary positions do."""
+    T, half = x.shape[-2], x.shape[-1] // 2
+    speed = base ** (-torch.arange(half, dtype=x.dtype, device=x.device) / half)
+    angle = torch.arange(T, dtype=x.dtype, device=x.device)[:, None] * speed
+    cos, sin, one, other = angle.cos(), angle.sin(), x[..., :half], x[..., half:]
+    return torch.cat([one * cos - other * sin, one * sin + other * cos], -1)
