@@ -1,8 +1,9 @@
 """A race on Shakespeare: who guesses characters best after 60, 300 and 1,800 CPU seconds?
 
-Kneser-Ney n-grams against six networks, one thread each. First every network gets the same six
-trials, two sizes at three rates, on a seed of their own; what they chose is in CHOSEN. Where the
-best rate was at an end of its three, one trial beyond that end was added.
+Kneser-Ney n-grams against networks, one thread each. Six networks have one body, blocks with a
+mixer over time, and differ in the mixer; one is an LSTM in a single layer, without blocks. First
+every network gets five trials on a seed of their own: two sizes at two rates, and the better size
+once more, at twice the rate or half of it, beyond the better one. What they chose is in CHOSEN.
 """
 
 import time
@@ -14,15 +15,8 @@ from companion.data import encode, shakespeare
 from companion.data.card import sha256
 from companion.models import characters
 
-RATES = {
-    "RNN": (0.002, 0.004, 0.008),
-    "GRU": (0.005, 0.01, 0.02),
-    "LSTM": (0.005, 0.01, 0.02),
-    "minLSTM": (0.0025, 0.005, 0.01),
-    "SLSTM": (0.005, 0.01, 0.02),
-    "Transformer": (0.002, 0.004, 0.008),
-}
-BLOCKS = {"minLSTM": 2, "Transformer": 3}  # the others have one layer
+MIXERS = ("RNN", "GRU", "LSTM", "minLSTM", "SLSTM", "Transformer")
+SINGLE = "LSTM, one layer"
 SETTINGS = {
     "seeds": 5,
     "budgets": [60, 300, 1800],
@@ -34,25 +28,33 @@ SETTINGS = {
     "dropped": {"300": 0.2, "1800": 0.3},  # of outputs, all networks; a first guess
     "test": True,
     "parts": "companion.models.characters.parts; the best of six validations is tested",
-    "trials": {"seed": 100, "budget": 12, "units": {"one layer": [128, 256], "blocks": [64, 128]}},
+    "trials": {
+        "seed": 100,
+        "budget": 20,
+        "blocks": {"sizes": [[64, 2], [128, 2]], "rates": [0.005, 0.01]},
+        "one layer": {"sizes": [128, 256], "rates": [0.01, 0.02]},
+    },
     "orders": 12,
 }
+# Each network's third rate, at its better size.
+BEYOND = {}
 # Network: size and rate at 60 seconds, and at more.
 CHOSEN = {}
 
 
-def sizes(network):
-    """The two sizes that were tried: units, or units and blocks."""
-    units = SETTINGS["trials"]["units"]["blocks" if network in BLOCKS else "one layer"]
-    return [[H, BLOCKS[network]] if network in BLOCKS else H for H in units]
+def trials(network):
+    """The sizes and rates that a network is tried with."""
+    tried = SETTINGS["trials"]["one layer" if network == SINGLE else "blocks"]
+    pairs = [(size, lr) for size in tried["sizes"] for lr in tried["rates"]]
+    return pairs + ([BEYOND[network]] if network in BEYOND else [])
 
 
 def jobs(seeds):
     """Counting, the trials, then budget by budget and seed by seed all networks."""
     yield from ({"order": n} for n in range(1, SETTINGS["orders"] + 1))
-    for network, rates in RATES.items():
-        for size in sizes(network):
-            yield from ({"network": network, "size": size, "lr": lr} for lr in rates)
+    for network in (*MIXERS, SINGLE):
+        for size, lr in trials(network):
+            yield {"network": network, "size": size, "lr": lr}
     for budget in SETTINGS["budgets"]:
         for seed in seeds:
             yield from ({"network": n, "budget": budget, "seed": seed} for n in CHOSEN)
@@ -70,9 +72,9 @@ def run_one(job, numbers, K):
     if "order" in job:
         return counted(job["order"], numbers, K)
     if "lr" in job:
-        trials = SETTINGS["trials"]
+        trial = SETTINGS["trials"]
         settings = SETTINGS | {"test": False}
-        budget, seed, (size, lr) = trials["budget"], trials["seed"], (job["size"], job["lr"])
+        budget, seed, size, lr = trial["budget"], trial["seed"], job["size"], job["lr"]
         return train(job["network"], size, lr, budget, seed, numbers, settings)
     size, lr = CHOSEN[job["network"]]["60" if job["budget"] == 60 else "more"]
     chosen = {"size": size, "lr": lr}

@@ -8,21 +8,28 @@ from torch import nn
 from torch.nn import functional as F
 
 from companion import nn as layers
+from companion.models.min_lstm import MinLSTM
 
 
 class Recurrent(nn.Module):
-    """One layer of companion.nn between one-hot characters and the readout."""
+    """One recurrent layer between one-hot characters and the readout."""
 
     def __init__(self, layer, K, H, dropped=0.0):
         super().__init__()
-        cls = getattr(layers, layer)
-        self.K, options = K, {"forget_bias": 1} if layer in ("LSTM", "GRU") else {}
-        self.layer = cls(K, H, **options)
+        self.K, self.layer = K, recurrent(layer, K, H)
         self.drop, self.readout = nn.Dropout(dropped), nn.Linear(H, K)
 
     def forward(self, x, state=None):
         ys, state = self.layer(F.one_hot(x, self.K).float(), state)
         return self.readout(self.drop(ys)), state
+
+
+def recurrent(name, D, H):
+    """A layer by its name; where there is a bias for it, what it holds is kept at first."""
+    if name == "minLSTM":
+        return MinLSTM(D, H)
+    options = {"forget_bias": 1} if name in ("LSTM", "GRU") else {}
+    return getattr(layers, name)(D, H, **options)
 
 
 class Deep(nn.Module):
@@ -82,12 +89,11 @@ class Attention(nn.Module):
 
 def network(name, K, size, dropped, longest):
     """A network by its name. size: units, or (units, blocks). longest: steps for attention."""
+    if isinstance(size, int):
+        return Recurrent(name.split(",")[0], K, size, dropped)
+    H, blocks = size
     if name == "Transformer":
-        H, blocks = size
-        return Deep([Attention(H, longest) for _ in range(blocks)], K, H, dropped)
-    if name == "minLSTM":
-        from companion.models.min_lstm import MinLSTM
-
-        H, blocks = size
-        return Deep([MinLSTM(H, H) for _ in range(blocks)], K, H, dropped)
-    return Recurrent(name, K, size, dropped)
+        mixers = [Attention(H, longest) for _ in range(blocks)]
+    else:
+        mixers = [recurrent(name, H, H) for _ in range(blocks)]
+    return Deep(mixers, K, H, dropped)
