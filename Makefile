@@ -29,13 +29,13 @@ export MKL_NUM_THREADS := 1
 unexport MPLBACKEND
 unexport PYTHONPATH
 
-INSTALL = $(BIN)/python -m pip install --quiet --constraint requirements.txt --editable
+INSTALL = $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable
 # After a failure the next build reads all pages again: a page that was read
 # once would not be warned about twice.
 BUILD = $(BIN)/jupyter-book build . -W -n --keep-going --quiet || { rm -rf _build/.doctrees; false; }
 
 .DEFAULT_GOAL := help
-.PHONY: help book test lint test-unit test-mutants test-notebooks test-book test-site notebooks experiments serve bench clean
+.PHONY: help book test lint test-unit test-mutants test-notebooks test-book test-site notebooks experiments serve bench constraints clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -94,8 +94,14 @@ bench: $(VENV)/.test ## time the cells against other code, into companion/data/b
 	@$(BIN)/python -m benchmarks.parts
 	@$(BIN)/python -m benchmarks.scaling
 
+constraints: $(VENV)/.test ## resolve all dependencies anew, into constraints.txt
+	@$(INSTALL) '.[lock]'
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --no-annotate \
+	  --no-emit-package lstm-companion \
+	  --custom-compile-command 'make constraints' --output-file constraints.txt pyproject.toml
+
 clean: ## remove what make made
-	rm -rf $(VENV) .cache _build .pytest_cache .ruff_cache .hypothesis companion.egg-info
+	rm -rf $(VENV) .cache _build .pytest_cache .ruff_cache .hypothesis lstm_companion.egg-info
 	find companion tests scripts book benchmarks -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
 
 $(BIN)/python:
@@ -106,12 +112,12 @@ $(BIN)/python:
 	  { echo "$(PYTHON) has no venv: install it (on Debian and Ubuntu: apt install python3-venv)"; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
-$(VENV)/.book: requirements.txt pyproject.toml | $(BIN)/python
+$(VENV)/.book: constraints.txt pyproject.toml | $(BIN)/python
 	@echo "installing what building the book needs into $(VENV)"
 	@$(INSTALL) '.[book]'
 	@touch $@
 
-$(VENV)/.test: requirements.txt pyproject.toml | $(BIN)/python
+$(VENV)/.test: constraints.txt pyproject.toml | $(BIN)/python
 	@echo "installing what running and testing the book needs into $(VENV)"
 	@$(INSTALL) '.[test]'
 	@touch $@ $(VENV)/.book

@@ -1,6 +1,6 @@
 """Train a torch model: progress, validation, checkpoints with exact resume, several processes.
 
-Needs PyTorch and tqdm: `pip install companion[torch]`. The smallest use is
+Needs PyTorch and tqdm: `pip install "lstm-companion[torch]"`. The smallest use is
 
     history = fit(model, loss, lambda epoch: [(x, y)])
 
