@@ -46,7 +46,7 @@ def test_the_folder_may_come_from_the_environment(folder, tmp_path, monkeypatch)
     monkeypatch.setenv("COMPANION_DATA", str(folder.parent))
     (folder.parent / "fsdd").symlink_to(folder)
     assert fetch_fsdd().card == fetch_fsdd(folder).card
-    with pytest.raises(FileNotFoundError, match=r"wanted: recordings in the folder"):
+    with pytest.raises(FileNotFoundError, match=r"recordings must be in the folder"):
         fetch_fsdd(tmp_path / "empty", download=False)
 
 

@@ -128,5 +128,5 @@ def test_multi30k_is_read_as_it_lies(tmp_path):
     with pytest.raises(ValueError, match=r"val .*\[2, 1, 2\]"):
         fetch_multi30k(tmp_path)
     (tmp_path / "val.de.gz").unlink()
-    with pytest.raises(FileNotFoundError, match="wanted: val.de.gz"):
+    with pytest.raises(FileNotFoundError, match="val.de.gz must be in the folder"):
         fetch_multi30k(tmp_path, download=False)

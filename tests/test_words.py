@@ -1,12 +1,14 @@
-"""Readers of Penn Treebank and WikiText-2, on small made-up files of their formats.
+"""Readers of Penn Treebank and WikiText, on small made-up files of their formats.
 
 What the real files hold is in the readers' docstrings.
 """
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
-from companion.data import fetch_ptb, fetch_wikitext2
+from companion.data import fetch_ptb, fetch_wikitext2, fetch_wikitext103
 from companion.data.folders import data_folder, read
 
 PTB = {
@@ -59,6 +61,25 @@ def test_wikitext_keeps_case_and_its_empty_lines(wiki):
     assert [words.vocabulary[k] for k in words.valid] == ["<eos>", "It", "rose", ".", "<eos>"]
 
 
+def test_the_large_wikitext_has_the_form_of_the_small_one(wiki):
+    small, large = fetch_wikitext2(wiki), fetch_wikitext103(wiki)
+    assert large.vocabulary == small.vocabulary and large.card.checksum == small.card.checksum
+    assert all(map(np.array_equal, small[:3], large[:3])) and large.card.name == "WikiText-103"
+
+
+def test_a_text_is_read_in_little_more_memory_than_its_numbers_take(wiki):
+    """300,000 words; as strings they would take 50 bytes and more each, as numbers 8."""
+    (wiki / "wiki.train.tokens").write_text(
+        WIKI["train"] + " \n = Robert = \n he said It\n" * 30_000
+    )
+    tracemalloc.start()
+    words = fetch_wikitext103(wiki)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(words.train) > 270_000 and peak < 1.3 * words.train.nbytes
+    words.train[0] = 1  # the array is the reader's own
+
+
 def test_the_last_line_ends_with_or_without_a_line_break(ptb):
     whole = fetch_ptb(ptb)
     (ptb / "ptb.test.txt").write_text(PTB["test"].rstrip("\n"))
@@ -85,7 +106,7 @@ def test_a_word_that_training_lacks_is_named(ptb):
 
 def test_a_file_that_is_missing_or_empty_is_named(ptb, wiki):
     (ptb / "ptb.test.txt").unlink()
-    with pytest.raises(FileNotFoundError, match="wanted: ptb.test.txt in the folder .*ptb"):
+    with pytest.raises(FileNotFoundError, match="ptb.test.txt must be in the folder .*ptb"):
         fetch_ptb(ptb, download=False)
     (wiki / "wiki.valid.tokens").write_bytes(b"")
     with pytest.raises(ValueError, match="wiki.valid.tokens .*no words"):

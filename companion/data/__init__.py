@@ -13,7 +13,7 @@ from companion.data.text import encode, shakespeare
 from companion.data.voices import VOICES, speak
 from companion.data.vowels import load_japanese_vowels
 from companion.data.weather import load_weather
-from companion.data.words import fetch_ptb, fetch_wikitext2
+from companion.data.words import fetch_ptb, fetch_wikitext2, fetch_wikitext103
 
 __all__ = [
     "VOICES",
@@ -26,6 +26,7 @@ __all__ = [
     "fetch_imdb",
     "fetch_multi30k",
     "fetch_ptb",
+    "fetch_wikitext103",
     "fetch_wikitext2",
     "load_asterisk_digits",
     "load_benchmark",

@@ -1,26 +1,25 @@
 """Download the files of a data set once, checked, each whole or not at all."""
 
-import hashlib
 import os
 import shutil
-import tarfile
-import zipfile
-from pathlib import Path, PurePosixPath
-from tempfile import TemporaryDirectory
+from pathlib import Path
 from typing import NamedTuple
 
+from companion.data.unpack import UnpackError, content_checksum, unpack
+
 TIMEOUT = 30  # seconds without a byte, after which a server counts as gone
+WORK = ".download"  # the folder for what is not whole yet, within that of the data set
 
 
 class Source(NamedTuple):
     """One file on the net, and what it brings into the folder of a data set.
 
-    urls: where it is, tried in order. brings: the names of the files and folders that it brings.
+    urls: where it is, tried in order. brings: the paths of the files and folders that it brings.
     checksum: of the file, such as "md5:0123…" or "sha256:0123…"; or "content:0123…", which is
     `content_checksum` of what it brings, for an archive that a server packs anew for everyone.
     archive: None for a plain file, else the folder within the zip or tar file that has `brings`;
     a * stands for a folder of any name.
-    limit: the most bytes that an archive may unpack to.
+    limit: the most bytes that the file may have, and that an archive may unpack to.
     """
 
     urls: tuple
@@ -34,138 +33,156 @@ class DownloadError(OSError):
     """No mirror gave the file as it should be."""
 
 
+class _WrongFile(ValueError):
+    """What a server gave is not what was asked for."""
+
+
 def provide(folder, sources, download=True):
     """See to it that a folder has all that the sources bring.
 
-    What is there is left as it is; the rest is downloaded if `download` is true. A name appears in
-    the folder when its content is whole and checked, so that nothing half-written is ever read,
-    and two processes may do this at once.
+    What is there is left as it is; the rest is downloaded if `download` is true, with a bar that
+    shows the progress. A name appears in the folder when its content is whole and checked, so
+    that nothing half-written is ever read, even if the process is killed. One process at a time
+    downloads into a folder; another waits for it. What came of a file before a download broke off
+    is kept, and the next one goes on from there if the server can; the checksum decides whether
+    both parts belong together, and if not, the file is downloaded anew.
     Raises FileNotFoundError if something is missing and `download` is false; DownloadError if no
     mirror gives a file with the right checksum, or an archive would write where it should not;
-    ModuleNotFoundError without pooch and tqdm.
+    OSError for a full disk; ModuleNotFoundError without filelock, pooch and tqdm.
     """
-    for source in sources:
-        missing = [name for name in source.brings if not (folder / name).exists()]
-        if not missing:
-            continue
-        if not download:
-            raise FileNotFoundError(_wanted(folder, missing))
-        folder.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(prefix=".download-", dir=folder) as work:
-            content = _content(source, _retrieve(source, folder, Path(work)), Path(work))
-            for name in missing:
-                _place(content / name, folder / name)
+    missing = [name for source in sources for name in _missing(folder, source)]
+    if missing and not download:
+        raise FileNotFoundError(f"{', '.join(missing)} must be in the folder {folder}. {ADVICE}")
+    if not missing:
+        return
+    from filelock import FileLock
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / ".lock"):  # released by the system, too, when a process is killed
+        for source in sources:
+            if missing := _missing(folder, source):
+                _fetch(source, folder, missing)
 
 
-def content_checksum(folder, names):
-    """The sha256 of all files under these names, with their paths: hexadecimal."""
-    digest = hashlib.sha256()
-    for name in sorted(names):
-        top = folder / name
-        files = [top] if top.is_file() else sorted(p for p in top.rglob("*") if p.is_file())
-        for path in files:
-            digest.update(path.relative_to(folder).as_posix().encode() + b"\0")
-            digest.update(hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()
+ADVICE = (
+    "Download it where there is a network, with download=True; or put it there by hand; or let "
+    "the environment variable COMPANION_DATA name the folder that has the folders of all data sets."
+)
 
 
-def _retrieve(source, folder, work):
-    """The path of the downloaded file, from the first mirror that gives it whole."""
-    import pooch
+def _missing(folder, source):
+    return [name for name in source.brings if not (folder / name).exists()]
+
+
+def _fetch(source, folder, missing):
+    """Place what is missing, from the first mirror that gives it."""
     import requests
 
-    known = None if source.checksum.startswith("content:") else source.checksum
-    get = pooch.HTTPDownloader(progressbar=True, timeout=TIMEOUT)
-    failures = []
+    work, failures = folder / WORK, []
+    part = work / (source.checksum.replace(":", "-") + ".part")
+    work.mkdir(exist_ok=True)
+    _tidy(work, keep=(part, part.with_suffix("")))
     for url in source.urls:
-        name = "download-" + url.rsplit("/", 1)[-1]
-        try:
-            return Path(pooch.retrieve(url, known, fname=name, path=work, downloader=get))
-        except requests.RequestException as error:
-            failures.append(f"{url}: {type(error).__name__}: {error}")
-        except ValueError:  # pooch's word for another checksum
-            failures.append(f"{url}: not the published file, its checksum is another")
-    wanted = _wanted(folder, source.brings)
-    raise DownloadError("\n".join(["no download succeeded", *failures, wanted]))
+        while True:
+            resumed = part.exists() or part.with_suffix("").exists()
+            try:
+                content = _content(source, _retrieve(url, source, part), work)
+            except _WrongFile as error:
+                if resumed:  # what was kept may be of another file: once more from the start
+                    continue
+                failures.append(f"{url}: {error}")
+            except requests.RequestException as error:
+                failures.append(f"{url}: {type(error).__name__}: {error}")
+            except OSError as error:
+                error.add_note(f"{', '.join(missing)} could not be written into {folder}")
+                raise
+            else:
+                for name in missing:
+                    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                    os.rename(content / name, folder / name)
+                shutil.rmtree(work)
+                return
+            break
+    _tidy(work, keep=(part,))
+    names = f"{', '.join(missing)} could not be downloaded into the folder {folder}:"
+    raise DownloadError("\n".join([names, *failures, f"Is there a network? {ADVICE}"]))
+
+
+def _tidy(work, keep):
+    """Remove what a process left that was killed, but for what can be used."""
+    for path in work.iterdir():
+        if path not in keep:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _retrieve(url, source, part):
+    """The path of the file, which has the right checksum; _WrongFile if it has not."""
+    import pooch
+
+    known = None if source.checksum.startswith("content:") else source.checksum
+    whole = part.with_suffix("")
+
+    def downloader(url, output, _):
+        _receive(url, part, source.limit)
+        os.replace(part, output)
+
+    try:
+        return Path(pooch.retrieve(url, known, whole.name, whole.parent, downloader=downloader))
+    except _WrongFile:
+        part.unlink(missing_ok=True)
+        raise
+    except ValueError as error:  # pooch's word for another checksum
+        if isinstance(error, OSError):  # requests has errors that are both
+            raise
+        raise _WrongFile("not the published file, its checksum is another") from error
+
+
+def _receive(url, part, limit):
+    """Append to `part` what it lacks, if the server gives ranges, or else write all of it."""
+    import requests
+    from tqdm import tqdm
+
+    start = part.stat().st_size if part.exists() else 0
+    headers = {"Accept-Encoding": "identity"}  # or a range would be one of compressed bytes
+    if start:
+        headers["Range"] = f"bytes={start}-"
+    with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
+        if response.status_code == 416:
+            raise _WrongFile("it has no more bytes than came before")
+        response.raise_for_status()
+        ranged = response.status_code == 206
+        if ranged and (
+            not response.headers.get("Content-Range", "").startswith(f"bytes {start}-")
+            or response.headers.get("Content-Encoding", "identity") != "identity"
+        ):
+            raise _WrongFile("another range came than was asked for")
+        size = int(response.headers.get("Content-Length", 0))
+        start = start if ranged else 0
+        total, name = start + size or None, url.rsplit("/", 1)[-1]
+        bar = tqdm(desc=name, initial=start, total=total, unit="B", unit_scale=True)
+        with open(part, "ab" if ranged else "wb") as file, bar:
+            for chunk in response.iter_content(2**16):
+                if file.tell() + len(chunk) > limit:
+                    raise _WrongFile(f"it has more than {limit:,} bytes")
+                file.write(chunk)
+                bar.update(len(chunk))
 
 
 def _content(source, path, work):
-    """The folder that has what the source brings, checked."""
+    """The folder that has what the source brings, checked; _WrongFile removes the download."""
     if source.archive is None:
         (name,) = source.brings
-        return path.rename(work / name).parent
+        path.rename(work / name)
+        return work
     unpacked = work / "unpacked"
+    shutil.rmtree(unpacked, ignore_errors=True)
     unpacked.mkdir()
-    unpack = _unpack_zip if zipfile.is_zipfile(path) else _unpack_tar
     try:
-        unpack(path, unpacked, source)
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
-        raise DownloadError(f"{source.urls[0]} cannot be unpacked: {error}") from error
-    absent = [name for name in source.brings if not (unpacked / name).exists()]
-    if absent:
-        raise DownloadError(f"{source.urls[0]} must bring {source.brings}, but lacks {absent}")
-    kind, _, wanted = source.checksum.partition(":")
-    if kind == "content" and content_checksum(unpacked, source.brings) != wanted:
-        raise DownloadError(f"{source.urls[0]}: its content has another checksum than it should")
+        unpack(path, unpacked, source.archive, source.brings, source.limit)
+        kind, _, wanted = source.checksum.partition(":")
+        if kind == "content" and content_checksum(unpacked, source.brings) != wanted:
+            raise UnpackError("its content has another checksum than it should")
+    except UnpackError as error:
+        path.unlink()
+        raise _WrongFile(str(error)) from error
     return unpacked
-
-
-def _unpack_zip(path, into, source):
-    with zipfile.ZipFile(path) as archive:
-        members = [
-            (info, info.filename, info.file_size)
-            for info in archive.infolist()
-            if not info.is_dir() and (info.external_attr >> 28) in (0, 8)  # 8: a plain file
-        ]
-        for info, target in _targets(members, into, source):
-            with archive.open(info) as file, open(target, "xb") as out:
-                shutil.copyfileobj(file, out)
-
-
-def _unpack_tar(path, into, source):
-    with tarfile.open(path) as archive:
-        members = [(info, info.name, info.size) for info in archive if info.isfile()]
-        for info, target in _targets(members, into, source):
-            with archive.extractfile(info) as file, open(target, "xb") as out:
-                shutil.copyfileobj(file, out)
-
-
-def _targets(members, into, source):
-    """Pairs of a member that is wanted, and the path to write it to; all others are left out.
-
-    Only plain files are ever given, and a path that would leave the folder is refused.
-    """
-    inside, total = PurePosixPath(source.archive).parts, 0
-    for info, name, size in members:
-        parts = PurePosixPath(name).parts
-        if name.startswith("/") or ".." in parts or "\\" in name:
-            raise DownloadError(f"{source.urls[0]} must stay in its folder, but has {name!r}")
-        here = zip(inside, parts, strict=False)
-        rest = parts[len(inside) :]
-        if not rest or rest[0] not in source.brings or any(a not in ("*", b) for a, b in here):
-            continue
-        total += size
-        if total > source.limit:
-            raise DownloadError(f"{source.urls[0]} unpacks to more than {source.limit:,} bytes")
-        target = into.joinpath(*rest)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        yield info, target
-
-
-def _place(path, target):
-    """Move a file or a folder where it is wanted, unless another process was first."""
-    try:
-        if path.is_dir():
-            os.rename(path, target)  # refuses a folder that has something in it
-        else:
-            os.link(path, target)  # refuses a file that is there
-    except OSError:
-        if not target.exists():
-            shutil.move(path, target)
-
-
-def _wanted(folder, names):
-    return (
-        f"wanted: {', '.join(names)} in the folder {folder}. Put them there by hand, or name "
-        "another folder, or let COMPANION_DATA name the folder that has the data sets' folders"
-    )

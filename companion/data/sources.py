@@ -45,8 +45,11 @@ SOURCES = {
     "wikitext-103": _wikitext("wikitext-103", "9ddaacaf6af0710eda8c456decff7832"),
     "aclImdb": (
         Source(
-            ("https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz",),
-            ("train", "test"),
+            (
+                "https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz",
+                "https://d2l-data.s3-accelerate.amazonaws.com/aclImdb_v1.tar.gz",
+            ),
+            ("train/pos", "train/neg", "test/pos", "test/neg"),  # not the 50,000 without stars
             "md5:7c2ac02c03563afcf9b574c7e56c153a",
             archive="aclImdb",
         ),

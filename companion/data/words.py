@@ -1,11 +1,12 @@
 """Texts for language models over words, in the form in which the field compares them."""
 
+import hashlib
+from array import array
 from typing import NamedTuple
 
 import numpy as np
 
-from companion.data.card import Card, sha256
-from companion.data.folders import read
+from companion.data.card import Card
 from companion.data.sources import whole_folder
 
 END = "<eos>"  # stands for the end of each line
@@ -70,31 +71,61 @@ def fetch_wikitext2(folder=None, download=True):
     )
 
 
+def fetch_wikitext103(folder=None, download=True):
+    """WikiText-103: all good and featured articles of 2016, 103 million words, 267,735 known.
+
+    folder: has wiki.train.tokens, wiki.valid.tokens and wiki.test.tokens; see `data_folder` for
+    None.
+    download: whether to download what the folder lacks, 190 MB with a checksum; False for a clear
+    error instead.
+    The form is that of `fetch_wikitext2`, and the valid and test parts are the same articles, but
+    with more words known: a perplexity on one does not compare with one on the other.
+    Returns `Words`, after a minute; `train` alone takes 0.8 GB, and hardly more while it is read.
+    Raises DownloadError where no download succeeds, FileNotFoundError where a file is missing,
+    ValueError for one that is empty or has a word that the training part lacks.
+    Source: Merity et al. (2017).
+    """
+    return _read(
+        whole_folder("wikitext-103", folder, download),
+        "wiki.{}.tokens",
+        name="WikiText-103",
+        what="good and featured articles of the English Wikipedia",
+        source="Merity et al. (2017)",
+        licence="CC BY-SA",
+    )
+
+
 def _read(folder, pattern, **card):
     names = [pattern.format(part) for part in ("train", "valid", "test")]
-    contents = [read(folder, name) for name in names]
-    texts = [_words(content) for content in contents]
-    vocabulary = list(dict.fromkeys(texts[0]))
-    number = {word: k for k, word in enumerate(vocabulary)}
-    for name, text in zip(names, texts, strict=True):
-        if not text:
-            raise ValueError(f"{name} must hold a text, it has no words")
-        if unknown := set(text) - set(number):
+    number, digest, parts = {}, hashlib.sha256(), []
+    for name in names:
+        known = len(number)
+        parts.append(_numbers(folder / name, number, digest))
+        if parts[1:] and len(number) > known:
             raise ValueError(
-                f"{name} must be written in the words of {names[0]}, got {sorted(unknown)[:3]}"
+                f"{name} must be written in the words of {names[0]}, got {list(number)[known:][:3]}"
             )
-    parts = [np.array([number[word] for word in text], np.int64) for text in texts]
+    vocabulary = list(number)
     card = Card(
         **card,
         size=f"{sum(map(len, parts)):,} words, {len(vocabulary):,} different",
         split="{:,} train, {:,} valid, {:,} test".format(*map(len, parts)),
-        checksum=sha256(b"".join(contents)),
+        checksum=digest.hexdigest(),
     )
     return Words(*parts, vocabulary, card)
 
 
-def _words(content):
-    lines = content.decode("utf-8").split("\n")
-    if lines[-1] == "":
-        lines.pop()
-    return [word for line in lines for word in [*line.split(), END]]
+def _numbers(path, number, digest):
+    """The words of a file as numbers; a new word gets the next one, and the digest all bytes.
+
+    Line by line, since 100 million words as strings would take 6 GB.
+    """
+    found = array("q")
+    with open(path, "rb") as file:
+        for line in file:
+            digest.update(line)
+            words = [*line.decode("utf-8").split(), END]
+            found.extend([number.setdefault(word, len(number)) for word in words])
+    if not found:
+        raise ValueError(f"{path.name} must hold a text, it has no words")
+    return np.frombuffer(found, np.int64)
