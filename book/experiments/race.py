@@ -30,7 +30,7 @@ SETTINGS = {
     "parts": "companion.models.characters.parts; the best of six validations is tested",
     "trials": {
         "seed": 100,
-        "budget": 20,
+        "budget": 12,
         "blocks": {"sizes": [[64, 2], [128, 2]], "rates": [0.005, 0.01]},
         "one layer": {"sizes": [128, 256], "rates": [0.01, 0.02]},
     },
