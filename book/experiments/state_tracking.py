@@ -101,17 +101,41 @@ def short_words(net, task, rng):
     }
 
 
+@torch.no_grad()
+def regular_words(net, task):
+    """How many steps are right from the first on, in two words that random ones do not look like.
+
+    kept: symbol 1, then only neutral ones, so that the state stays. repeated: symbol 1 at every
+    step: parity flips each time, and the turn of S3 comes round after three.
+    """
+    table, steps = TABLES[task], SHARED["steps"]
+    K, found = len(table), {}
+    kept = np.arange(steps) == 0
+    for name, symbols in (("kept", kept.astype(int)), ("repeated", np.ones(steps, int))):
+        state, states = 0, []
+        for symbol in symbols:
+            state = table[state, symbol]
+            states.append(state)
+        xs = torch.from_numpy(np.eye(K, dtype=np.float32)[symbols][:, None])
+        wrong = net(xs)[:, 0].argmax(-1).numpy() != states
+        found[name] = int(wrong.argmax()) if wrong.any() else steps
+    return found
+
+
 def outcome(job):
     """Train one network at the rate chosen for it, and read words of 2,048 symbols with it."""
     task, method, seed = job["task"], job["method"], job["seed"]
     net, seconds = train(method, task, SETTINGS["lr"][task][method], job["updates"], seed)
-    right = correct(net, task, np.random.default_rng([seed, 7]), SHARED["sequences"], 2048)
+    right = correct(
+        net, task, np.random.default_rng([seed, 7]), SHARED["sequences"], SHARED["steps"]
+    )
     edges = SHARED["edges"]
     parts = [right[a:b].mean() for a, b in zip(edges, edges[1:], strict=False)]
     return {
         **short_words(net, task, np.random.default_rng([seed, 8])),
         "accuracy": [round(float(part), 4) for part in parts],
         "whole words": int(right.all(0).sum()),
+        **regular_words(net, task),
         "parameters": sum(p.numel() for p in net.parameters()),
         "seconds": round(seconds, 1),
     }
@@ -119,7 +143,7 @@ def outcome(job):
 
 SETTINGS = {
     "seeds": 3,
-    "updates": 2000,
+    "updates": 1500,
     "lr": {"parity": {}, "S3": {}},
     "choice": "rates chosen in state_tracking_trials.json, on another seed",
     **SHARED,

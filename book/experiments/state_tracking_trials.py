@@ -7,7 +7,7 @@ from book.experiments.state_tracking import NETWORKS, SHARED, TABLES, short_word
 
 SETTINGS = {
     "seeds": 1,
-    "updates": 2000,
+    "updates": 1500,
     "rates": {
         "lstm": [0.003, 0.01, 0.03],
         "rnn": [0.003, 0.01, 0.03],
