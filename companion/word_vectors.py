@@ -29,7 +29,9 @@ def nearest(vectors, queries, n, without=None):
         products = queries[part] @ vectors.T
         if without is not None:
             np.put_along_axis(products, np.asarray(without)[part], -np.inf, axis=1)
-        found[part] = np.argsort(-products, axis=1, kind="stable")[:, :n]
+        largest = np.argpartition(-products, n - 1, axis=1)[:, :n]
+        order = np.argsort(-np.take_along_axis(products, largest, axis=1), axis=1)
+        found[part] = np.take_along_axis(largest, order, axis=1)
     return found
 
 
