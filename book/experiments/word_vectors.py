@@ -26,7 +26,7 @@ SHOWN = ["good", "bad", "king", "paris", "river", "film", "eight", "quickly", "l
 SETTINGS = {
     "seeds": 3,
     "D": 50,
-    "epochs": 10,
+    "epochs": 5,
     "window": 5,
     "negative": 5,
     "least": 5,
@@ -35,7 +35,7 @@ SETTINGS = {
     "hidden seen": [20, 200],
     "near": 50,
     "shown": SHOWN,
-    "choice": "D as of GloVe, skip-gram, 10 epochs; else gensim's defaults, nothing was tuned",
+    "choice": "D as of GloVe, skip-gram; all else as gensim has it by default, nothing was tuned",
     "gensim": gensim.__version__,
 }
 METHODS = {
