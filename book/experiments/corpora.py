@@ -34,6 +34,7 @@ SETTINGS = {
     "long_shingle": texts.LONG_SHINGLE,
     "near": texts.NEAR,
     "ranks": texts.RANKS,
+    "least": texts.LEAST,
     "zipf": "rank by one half of the tokens, frequency from the other; slope by likelihood",
 }
 

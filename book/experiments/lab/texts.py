@@ -11,7 +11,8 @@ SPECIAL = {"<unk>", "<eos>"}  # words of the file format; none of the language
 LISTS = (10, 100, 1000, 2000, 5000, 10_000, 20_000, 50_000)
 SHINGLE, LONG_SHINGLE = 5, 13  # words that stand together; texts are compared by sets of them
 NEAR = (0.5, 0.8)  # Jaccard index: shingles in both, divided by those in either
-RANKS = {"first": (10, 1000), "last": (3000, 30_000)}  # over which a slope is fitted
+RANKS = {"first": (10, 1000), "later": (3000, 9000)}  # over which a slope is fitted
+LEAST = 15  # times that the rarest of these words must come: chance mixes the ranks of rarer ones
 QUANTILES = np.linspace(0, 1, 21)
 
 
@@ -48,12 +49,11 @@ def zipf(counts):
     r = np.arange(1, len(c) + 1)
     edges = np.unique(np.geomspace(1, len(c) + 1, 60).astype(int))
     bins = list(zip(edges[:-1], edges[1:], strict=True))
-    slopes = {}
+    alike, slopes = np.sort(counts)[::-1], {}
     for name, (low, high) in RANKS.items():
-        if high <= len(c):
+        if high <= len(c) and alike[high - 1] >= LEAST:
             part = slice(low - 1, high)
             slopes[name] = _slope(r[part], c[part])
-    alike = np.sort(counts)[::-1]
     slopes["least squares"] = -float(np.polyfit(np.log(r), np.log(alike), 1)[0])
     return {
         "rank": [float(np.sqrt(a * (b - 1))) for a, b in bins],
