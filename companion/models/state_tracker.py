@@ -13,6 +13,8 @@ POSITIONS = ("none", "rotary")
 class Recurrent(nn.Module):
     """One layer of companion.nn, "lstm" or "rnn", and a linear readout.
 
+    The LSTM starts with a forget bias of 1. The RNN starts with an orthogonal recurrent matrix and
+    no biases: as torch draws its weights, it seldom learns what this is for.
     Called with xs (T, B, D), returns logits (T, B, K).
     """
 
@@ -20,6 +22,10 @@ class Recurrent(nn.Module):
         super().__init__()
         self.layer = LSTM(D, H, forget_bias=1.0) if cell == "lstm" else RNN(D, H)
         self.readout = nn.Linear(H, K)
+        if cell == "rnn":
+            nn.init.orthogonal_(self.layer.weight_hh_l0)
+            nn.init.zeros_(self.layer.bias_ih_l0)
+            nn.init.zeros_(self.layer.bias_hh_l0)
 
     def forward(self, xs):
         return self.readout(self.layer(xs)[0])
@@ -101,7 +107,7 @@ class Attention(nn.Module):
     """Causal self-attention of four heads, with one of two kinds of position.
 
     "none": the order is known only through what comes later seeing more. "rotary": queries and
-    keys are turned by an angle that grows with the step (Su et al. 2024).
+    keys are turned by an angle that grows with the step (Su et al. 2021).
     Called with xs (T, B, H), H a multiple of 8, returns (T, B, H).
     """
 
