@@ -49,6 +49,19 @@ def tanh(x):
     return x.tanh() if hasattr(x, "tanh") else np.tanh(x)
 
 
+def exp(x):
+    """Exponential function, elementwise; x as for `tanh`."""
+    return x.exp() if hasattr(x, "exp") else np.exp(x)
+
+
+def maximum(x, y):
+    """The larger of two numbers, elementwise; of complex numbers the one with the larger real part.
+
+    x, y: two arrays of one shape, or two torch tensors.
+    """
+    return x.maximum(y) if hasattr(x, "maximum") else np.maximum(x, y)
+
+
 def tanh_slope(y):
     """Derivative of tanh, given its value y = tanh(x): 1 - y²."""
     return 1 - y * y

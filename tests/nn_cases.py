@@ -3,9 +3,9 @@
 import torch
 from torch.func import functional_call
 
-from companion.nn import GRU, LSTM, RNN, CoupledLSTM, PeepholeLSTM
+from companion.nn import GRU, LSTM, RNN, SLSTM, CoupledLSTM, PeepholeLSTM
 
-LAYERS = [RNN, LSTM, PeepholeLSTM, CoupledLSTM, GRU]
+LAYERS = [RNN, LSTM, PeepholeLSTM, CoupledLSTM, GRU, SLSTM]
 TWINS = {RNN: torch.nn.RNN, LSTM: torch.nn.LSTM, GRU: torch.nn.GRU}
 # What the companion's parameters and torch's have in common.
 STACKED = {"num_layers": 2, "bidirectional": True, "batch_first": True}
@@ -28,9 +28,12 @@ def tensors(layer, shape, seed=1):
     dtype = layer.weight_ih_l0.dtype
     count = layer.num_layers * (1 + layer.bidirectional)
     batch = shape[:1] if layer.batch_first and len(shape) > 1 else shape[1:]
-    states = 2 if "LSTM" in type(layer).__name__ else 1
+    kind = type(layer).__name__
+    states = 4 if kind == "SLSTM" else 2 if "LSTM" in kind else 1
     x = torch.randn(*shape, 3, dtype=dtype, requires_grad=True)
     state = [torch.randn(count, *batch, 4, dtype=dtype, requires_grad=True) for _ in range(states)]
+    if kind == "SLSTM":  # its n adds up weights, which are positive
+        state[2] = (state[2].detach().abs() + 0.5).requires_grad_()
     return x, state
 
 

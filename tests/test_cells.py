@@ -4,17 +4,18 @@ from dataclasses import FrozenInstanceError, replace
 
 import numpy as np
 import pytest
+from every_cell import EVERY
 
-from companion import CELLS, forward, gate, history, init
-from companion.cells import held_open
+from companion import CELLS, backward, forward, gate, history, init
+from companion.cells import held_open, slstm
 from companion.params import shapes
 
 T, B, D, H = 12, 2, 3, 4
 
 
-def draw(name, seed=0):
+def draw(cell, seed=0):
     rng = np.random.default_rng(seed)
-    params = {k: rng.normal(0, 0.5, v.shape) for k, v in init(CELLS[name], D, H, rng).items()}
+    params = {k: rng.normal(0, 0.5, v.shape) for k, v in init(cell, D, H, rng).items()}
     return params, rng.normal(size=(T, B, D))
 
 
@@ -123,7 +124,7 @@ def test_what_has_no_activation_is_what_it_would_have_been_given():
     np.testing.assert_array_equal(seen["identity_c"], seen["c"])
 
 
-@pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)
+@pytest.mark.parametrize("cell", EVERY.values(), ids=EVERY)
 def test_a_step_keeps_shape_and_precision(cell):
     def arrays(count, shape=(B, H)):
         return tuple(np.full(shape, 0.5, np.float32) for _ in range(count))
@@ -138,7 +139,7 @@ def test_a_step_keeps_shape_and_precision(cell):
         assert value.shape == (B, H) and value.dtype == np.float32
 
 
-@pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)
+@pytest.mark.parametrize("cell", EVERY.values(), ids=EVERY)
 def test_parameter_counts(cell):
     params = init(cell, D, H, np.random.default_rng(0))
     count = sum(value.size for value in params.values())
@@ -188,3 +189,86 @@ def test_an_open_gate_stays_open_where_its_neighbour_is_not_finite(name):
 def test_a_cell_cannot_be_changed():
     with pytest.raises(FrozenInstanceError):
         CELLS["lstm"].gates = ("i",)
+
+
+def unbounded_slstm(params, xs):
+    """sLSTM without its stabiliser, as first written: h, c and n of every step."""
+    h, c, n, steps = np.zeros((B, H)), 0, 0, []
+    for x in xs:
+        a = x @ params["weight_ih"].T + h @ params["weight_hh"].T
+        a = a + params["bias_ih"] + params["bias_hh"]
+        ai, af, ag, ao = np.split(a, 4, axis=1)
+        i, f, o = np.exp(ai), 1 / (1 + np.exp(-af)), 1 / (1 + np.exp(-ao))
+        c, n = f * c + i * np.tanh(ag), f * n + i
+        h = o * c / n
+        steps.append((h, c, n))
+    return map(np.array, zip(*steps, strict=True))
+
+
+def test_slstm_is_what_its_sums_say():
+    params, xs = draw(slstm)
+    seen = history(slstm, forward(slstm, params, xs)[2])
+    h, c, n = unbounded_slstm(params, xs)
+    scale = np.exp(seen["m"])
+    for ours, theirs in ((seen["h"], h), (seen["c"] * scale, c), (seen["n"] * scale, n)):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-12)
+    assert (np.maximum(seen["i_m"], seen["f_m"]) == 1).all()
+    assert (seen["i_m"] < seen["f_m"]).any() and (seen["i_m"] > seen["f_m"]).any()
+
+
+def test_an_input_gate_of_slstm_may_be_larger_than_any_number():
+    params, xs = draw(slstm)
+    # exp(1000) is no float64. The first input outweighs all before it; of two that are equal
+    # with the memory kept, half of each remains.
+    for name in params:
+        params[name][...] = 0
+    gate(slstm, params["bias_ih"], "i")[:] = 1000
+    gate(slstm, params["bias_ih"], "f")[:] = 1e4
+    gate(slstm, params["bias_ih"], "o")[:] = 1e4
+    gate(slstm, params["weight_ih"], "g")[:, 0] = 1
+    ys, _, _ = forward(slstm, params, xs)
+    means = np.cumsum(np.tanh(xs[:, :, :1]), 0) / np.arange(1, T + 1)[:, None, None]
+    np.testing.assert_allclose(ys, np.broadcast_to(means, ys.shape), atol=1e-13)
+
+
+def test_the_scale_of_c_and_n_of_slstm_is_free():
+    """What m counts is only how c and n are written: h, and a loss on it, cannot tell."""
+    params, xs = draw(slstm)
+    rng = np.random.default_rng(1)
+    h, m, g = rng.normal(size=(3, B, H))
+    n = rng.uniform(1, 2, (B, H))
+    dys = rng.normal(size=(T, B, H))
+    found = []
+    for moved in (0, 0.7):
+        scale = np.exp(-moved)
+        state = h, g * n * scale, n * scale, m + moved
+        ys, _, tape = forward(slstm, params, xs, state)
+        _, dxs, (dh, dc, dn, dm) = backward(slstm, params, tape, dys)
+        np.testing.assert_allclose(dm, dc * state[1] + dn * state[2], rtol=1e-9, atol=1e-13)
+        found.append((ys, dxs, dh, dc * scale, dn * scale, dm))
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-12)
+
+
+def test_where_no_weight_is_left_slstm_shows_nothing():
+    params, xs = draw(slstm)
+    params = {name: 0 * value for name, value in params.items()}
+    gate(slstm, params["bias_ih"], "i")[:] = -1000
+    gate(slstm, params["bias_ih"], "g")[:] = 1
+    with np.errstate(all="raise", under="ignore"):
+        ys, last, tape = forward(slstm, params, xs)
+        grads, dxs, dstate = backward(slstm, params, tape, np.ones_like(ys), last)
+    assert not ys.any()
+    assert all(np.isfinite(value).all() for value in (dxs, *dstate, *grads.values()))
+    # A memory that holds something keeps it.
+    state = tuple(np.full((B, H), value) for value in (0.0, 0.5, 1.0, 0.0))
+    np.testing.assert_allclose(forward(slstm, params, xs, state)[0], 0.25)
+
+
+@pytest.mark.parametrize(("amount", "share"), [(-30, 0), (0, 0.5), (30, 1)])
+def test_the_forget_gate_of_slstm_decides_how_much_weight_stays(amount, share):
+    a = tuple(np.full((1, 1), value) for value in (0.0, float(amount), 0.0, 0.0))
+    carry = tuple(np.full((1, 1), value) for value in (0.0, 1.0, 2.0))
+    (_, _, n, m), _ = slstm.step(a, carry, ())
+    # The new weight is exp(0), that in memory was exp(2).
+    np.testing.assert_allclose(n * np.exp(m), 1 + share * np.exp(2), atol=1e-9)

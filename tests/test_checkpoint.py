@@ -2,21 +2,22 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from every_cell import EVERY
 
-from companion import CELLS, backward, forward, init
+from companion import backward, forward, init
 from companion.engine.checkpoint import backward_checkpointed, forward_checkpointed
 
 
 def draw(name, T, B=2, D=3, H=4):
     rng = np.random.default_rng(0)
-    cell = CELLS[name]
+    cell = EVERY[name]
     state = tuple(rng.normal(size=(B, H)) for _ in cell.states)
     xs, dys = rng.normal(size=(T, B, D)), rng.normal(size=(T, B, H))
     return cell, init(cell, D, H, rng), xs, state, dys
 
 
 @pytest.mark.parametrize("every", [None, 1, 7, 100])
-@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("name", EVERY)
 def test_gradients_are_those_of_the_full_tape(name, every):
     cell, params, xs, state, dys = draw(name, T=23)
     ys, last, tape = forward(cell, params, xs, state)

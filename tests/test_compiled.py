@@ -8,15 +8,17 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from every_cell import EVERY
 
 numba = pytest.importorskip("numba", reason="compiled cells need numba")
 
 from companion import CELLS, Cell, backward, compiled, forward, init  # noqa: E402
+from companion.activations import log_sigmoid  # noqa: E402
 from companion.engine import fingerprint  # noqa: E402
 from companion.engine.loop_source import LARGE, WIDE  # noqa: E402
 from companion.gradcheck import check_cell  # noqa: E402
 
-COMPILED = {name: compiled(cell) for name, cell in CELLS.items()}
+COMPILED = {name: compiled(cell) for name, cell in EVERY.items()}
 
 
 def run(cell, params, xs, state, dys):
@@ -27,26 +29,28 @@ def run(cell, params, xs, state, dys):
 
 @pytest.mark.parametrize("with_state", [True, False], ids=["state", "no state"])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(np.float32, 5e-6), (np.float64, 1e-13)])
-@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("name", EVERY)
 def test_compiled_is_plain(name, dtype, tolerance, with_state):
     rng = np.random.default_rng(0)
     # One row and several; units that fill a block of 64, and that do not; a batch and weights
     # large enough for the turned product, and no multiple of its strips.
     for T, B, D, H in [(1, 1, 1, 1), (9, 1, 3, 5), (7, 3, 4, 70), (3, 2, 2, 128), (3, 33, 2, 200)]:
         assert B < WIDE or H * H >= LARGE
-        params = init(CELLS[name], D, H, rng, dtype)
+        params = init(EVERY[name], D, H, rng, dtype)
         xs = rng.normal(size=(T, B, D)).astype(dtype)
         dys = rng.normal(size=(T, B, H)).astype(dtype)
-        state = tuple(rng.normal(size=(B, H)).astype(dtype) for _ in CELLS[name].states)
+        state = tuple(rng.normal(size=(B, H)).astype(dtype) for _ in EVERY[name].states)
+        if name == "slstm":  # its n adds up weights, which are positive
+            state[2][...] = np.abs(state[2]) + 0.5
         data = params, xs, state if with_state else None, dys
-        fast, plain = run(COMPILED[name], *data), run(CELLS[name], *data)
+        fast, plain = run(COMPILED[name], *data), run(EVERY[name], *data)
         for key, value in plain.items():
             scale = max(1, np.abs(value).max())
             assert fast[key].dtype == dtype
             np.testing.assert_allclose(fast[key], value, rtol=0, atol=tolerance * scale)
 
 
-@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("name", EVERY)
 def test_gradients_agree_with_the_complex_step(name):
     assert check_cell(COMPILED[name]).ok
 
@@ -92,6 +96,25 @@ def test_activations_of_single_numbers_are_accurate():
         for name, wanted in exact.items():
             values = np.array([SCALAR[number][name](number(v)) for v in x])
             assert np.abs(values - wanted).max() < tolerance, (name, number)
+        near = x.astype(number).astype(np.float64)
+        values = np.array([SCALAR[number]["log_sigmoid"](number(v)) for v in x])
+        wanted = log_sigmoid(near)
+        assert (np.abs(values - wanted) / np.maximum(1, np.abs(wanted))).max() < tolerance
+        exponent = x[x < 88]  # to the largest number of float32
+        values = np.array([SCALAR[number]["exp"](number(v)) for v in exponent])
+        # Relative, as far down as float32 has all its digits.
+        wanted = np.exp(exponent.astype(number).astype(np.float64))
+        error = np.abs(values - wanted)[exponent > -87] / wanted[exponent > -87]
+        assert error.max() < tolerance and values[0] < 1e-43
+        ends = [-np.inf, -1e30, 1e30, np.inf, np.nan]
+        values = [SCALAR[number]["exp"](number(v)) for v in ends]
+        np.testing.assert_array_equal(values, [0, 0, np.inf, np.inf, np.nan])
+        values = [SCALAR[number]["log_sigmoid"](number(v)) for v in ends]
+        np.testing.assert_array_equal(values, [*np.float64(number(ends[:2])), 0, 0, np.nan])
+        maximum = SCALAR[number]["maximum"]
+        assert [maximum(number(a), number(b)) for a, b in ((1, 2), (2, 1), (2, 2))] == [2, 2, 2]
+        for pair in ((1, np.nan), (np.nan, 1)):
+            assert np.isnan(maximum(*map(number, pair)))
         constant = SCALAR[number]["constant"](number(np.inf), 3)
         assert constant == 3 and isinstance(constant, float)
 

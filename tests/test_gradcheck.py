@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from every_cell import EVERY
 
 from companion import CELLS, Cell
 from companion.activations import tanh
@@ -86,7 +87,7 @@ def test_a_readers_own_cell_is_checked():
 
 
 @pytest.mark.parametrize("method", ["complex", "central"])
-@pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)
+@pytest.mark.parametrize("cell", EVERY.values(), ids=EVERY)
 def test_one_step_of_every_cell_is_right(cell, method):
     assert check_step(cell, method).ok
 

@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from every_cell import EVERY
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,7 +16,7 @@ from companion.engine import unroll as engine
 from companion.gradcheck import Problem, check_cell
 from companion.params import shapes
 
-every_cell = pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)
+every_cell = pytest.mark.parametrize("cell", EVERY.values(), ids=EVERY)
 both_precisions = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 
 

@@ -8,13 +8,14 @@ from companion.cells.lstm import lstm
 from companion.cells.mgu import mgu
 from companion.cells.peephole import ABLATIONS, peephole
 from companion.cells.rnn import rnn
+from companion.cells.slstm import slstm
 
 # The network of Hochreiter and Schmidhuber (1997) has no forget gate: c = c_prev + i g.
 lstm1997 = held_open(lstm, "f", "lstm1997")
 
 CELLS = {cell.name: cell for cell in (rnn, lstm, peephole, coupled, gru, mgu, lstm1997, *ABLATIONS)}
 
-__all__ = ["CELLS", "Cell", "find_cell"]
+__all__ = ["CELLS", "Cell", "find_cell", "slstm"]
 
 
 def find_cell(cell):

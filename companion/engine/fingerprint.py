@@ -7,12 +7,12 @@ from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 
 import numpy as np
 
-from companion.activations import constant, sigmoid, tanh
+from companion.activations import constant, exp, log_sigmoid, maximum, sigmoid, tanh
 
 # Rounding may be rearranged, but nan and inf keep their meaning.
 FAST = {"contract", "reassoc", "arcp", "nsz"}
 # The functions that a compiled cell has in a form of their own.
-SCALAR = (sigmoid, tanh, constant)
+SCALAR = (sigmoid, tanh, log_sigmoid, exp, maximum, constant)
 PLAIN = (type(None), bool, int, float, complex, str, bytes, np.generic)
 
 

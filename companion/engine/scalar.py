@@ -24,6 +24,8 @@ Q = tuple(map(f4, (1.19825839466702e-06, 1.18534705686654e-04, 2.26843463243900e
 P6, P5, P4, P3, P2, P1, P0 = P
 Q3, Q2, Q1, Q0 = Q
 HALF, ONE = f4(0.5), f4(1)
+LOWEST = f4(-104)
+L3, L5, L7, L9, L11, L13 = (f4(1 / n) for n in (3, 5, 7, 9, 11, 13))
 
 
 @compile_float32
@@ -41,6 +43,35 @@ def sigmoid32(x):
     return HALF + HALF * tanh32(HALF * x)
 
 
+@compile_float32
+def exp32(x):
+    """exp(x) = exp(x / 1024) to the power of 1024, by a series and ten squares in float64."""
+    x = LOWEST if x < LOWEST else x  # where float32's exp is already 0; nan is not below
+    y = np.float64(x) / 1024
+    y = 1 + y * (1 + y * (1 / 2 + y * (1 / 6 + y * (1 / 24 + y * (1 / 120 + y * (1 / 720))))))
+    y = y * y
+    y = y * y
+    y = y * y
+    y = y * y
+    y = y * y
+    y = y * y
+    y = y * y
+    y = y * y
+    y = y * y
+    return f4(y * y)
+
+
+@compile_float32
+def log_sigmoid32(x):
+    """min(x, 0) - log(1 + y) with y = exp(-|x|), and log(1 + y) = 2 artanh(y / (2 + y))."""
+    below = x < 0
+    y = exp32(x if below else -x)
+    s = y / (f4(2) + y)
+    q = s * s
+    series = ONE + q * (L3 + q * (L5 + q * (L7 + q * (L9 + q * (L11 + q * L13)))))
+    return (x if below else f4(0)) - f4(2) * s * series
+
+
 @njit(error_model="numpy")
 def tanh64(x):
     return math.tanh(x)
@@ -49,6 +80,21 @@ def tanh64(x):
 @njit(error_model="numpy")
 def sigmoid64(x):
     return 1.0 / (1.0 + math.exp(-x))
+
+
+@njit(error_model="numpy")
+def exp64(x):
+    return math.exp(x)
+
+
+@njit(error_model="numpy")
+def log_sigmoid64(x):
+    return (x if x < 0 else 0.0) - math.log1p(math.exp(-abs(x)))
+
+
+@njit(forceinline=True)
+def maximum(x, y):
+    return y if x < y or y != y else x  # whichever is nan
 
 
 @njit(forceinline=True)
@@ -62,6 +108,20 @@ def constant64(x, value):
 
 
 SCALAR = {
-    np.float32: {"sigmoid": sigmoid32, "tanh": tanh32, "constant": constant32},
-    np.float64: {"sigmoid": sigmoid64, "tanh": tanh64, "constant": constant64},
+    np.float32: {
+        "sigmoid": sigmoid32,
+        "tanh": tanh32,
+        "log_sigmoid": log_sigmoid32,
+        "exp": exp32,
+        "maximum": maximum,
+        "constant": constant32,
+    },
+    np.float64: {
+        "sigmoid": sigmoid64,
+        "tanh": tanh64,
+        "log_sigmoid": log_sigmoid64,
+        "exp": exp64,
+        "maximum": maximum,
+        "constant": constant64,
+    },
 }

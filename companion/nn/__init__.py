@@ -5,6 +5,6 @@ they run the NumPy engine, with compiled loops where numba is installed; else to
 """
 
 from companion.nn.layer import Layer
-from companion.nn.layers import GRU, LSTM, RNN, CoupledLSTM, PeepholeLSTM
+from companion.nn.layers import GRU, LSTM, RNN, SLSTM, CoupledLSTM, PeepholeLSTM
 
-__all__ = ["GRU", "LSTM", "RNN", "CoupledLSTM", "Layer", "PeepholeLSTM"]
+__all__ = ["GRU", "LSTM", "RNN", "SLSTM", "CoupledLSTM", "Layer", "PeepholeLSTM"]

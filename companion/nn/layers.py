@@ -1,6 +1,6 @@
 """A layer for each kind of cell, with the names of torch.nn where it has them."""
 
-from companion.cells import CELLS
+from companion.cells import CELLS, slstm
 from companion.nn.layer import Layer
 
 
@@ -40,3 +40,9 @@ class GRU(Layer):
     """Gated recurrent unit (Cho et al. 2014); drop-in for torch.nn.GRU. See `Layer`."""
 
     cell = CELLS["gru"]
+
+
+class SLSTM(Layer):
+    """sLSTM with an exponential input gate (Beck et al. 2024), state (h, c, n, m). See `Layer`."""
+
+    cell = slstm

@@ -17,6 +17,7 @@ from tqdm import tqdm
 TESTS = [Path(__file__).parents[1] / f"test_{name}.py" for name in ("cells", "bad_input", "unroll")]
 # The fast ones: what these three see, along_one_direction sees sooner.
 OPTIONS = ["-k", "not central_differences and not agree_with_the_complex_step and not autograd"]
+OURS = ("companion", "every_cell")  # imported anew by each fork
 OPTIONS += ["-x", "-q", "-p", "no:cacheprovider"]
 SECONDS = 10  # of processor time: a loop without an end counts as killed
 SURVIVED, KILLED, BROKEN = range(3)
@@ -33,11 +34,12 @@ def get_code(loader, name):
 
 def along_one_direction():
     """The complex step of every cell along one direction: kills most mutants in milliseconds."""
-    from companion import CELLS
+    from every_cell import EVERY
+
     from companion.gradcheck import Problem
 
     rng = np.random.default_rng(0)
-    for cell in CELLS.values():
+    for cell in EVERY.values():
         problem = Problem.draw(cell, 4, rng, sizes=(2, 3, 4))
         along = {name: rng.normal(size=value.shape) for name, value in problem.arrays.items()}
         moved = {name: value + 1e-30j * along[name] for name, value in problem.arrays.items()}
@@ -55,7 +57,7 @@ def warm_up():
     tqdm.monitor_interval = 0  # a thread, and forks want none
     SourceFileLoader.get_code = get_code
     along_one_direction()
-    for name in [name for name in sys.modules if name.split(".")[0] == "companion"]:
+    for name in [name for name in sys.modules if name.split(".")[0] in OURS]:
         del sys.modules[name]
     gc.freeze()
 
