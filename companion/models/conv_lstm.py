@@ -1,0 +1,120 @@
+"""LSTM whose states are pictures, and networks that continue a film. Needs PyTorch."""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from companion.nn import PeepholeLSTM
+
+
+class ConvLSTM(nn.Module):
+    """Peephole LSTM in which a convolution stands for every product with a matrix.
+
+    D, H: channels of the input and of the states. n: rows and columns of the kernels, odd.
+    Every place of the picture has the same weights, and sees n × n places around it; beyond the
+    edge it sees zeros. The forget gate's bias starts at 1, peepholes start at 0.
+    Raises ValueError for an even n.
+    Source: Shi et al. (2015, equation 3). Their peepholes have one weight for each channel and
+    place; here a channel has one for all places, so that the layer runs on pictures of any size.
+    """
+
+    def __init__(self, D, H, n=3):
+        super().__init__()
+        if n < 1 or n % 2 == 0:
+            raise ValueError(f"n must be odd, so that a kernel has a middle, got {n!r}")
+        self.H = H
+        self.input = nn.Conv2d(D, 4 * H, n, padding=n // 2)
+        self.recurrent = nn.Conv2d(H, 4 * H, n, padding=n // 2, bias=False)
+        self.peepholes = nn.Parameter(torch.zeros(3, H, 1, 1))
+        with torch.no_grad():
+            self.input.bias[H : 2 * H] = 1.0
+
+    def forward(self, xs, state=None):
+        """xs: (T, B, D, rows, columns). state: (h, c), each (B, H, rows, columns), or None.
+
+        Returns h at every step, (T, B, H, rows, columns), and the last state.
+        """
+        T, B, _, rows, columns = xs.shape
+        if state is None:
+            state = (xs.new_zeros(B, self.H, rows, columns),) * 2
+        ys, ax = [], self.input(xs.flatten(0, 1)).unflatten(0, (T, B))
+        for t in range(T):
+            state = self.step(ax[t], *state)
+            ys.append(state[0])
+        return torch.stack(ys), state
+
+    def step(self, ax, h, c):
+        """One step from the input's part of the pre-activations, (B, 4H, rows, columns)."""
+        p_i, p_f, p_o = self.peepholes
+        ai, af, ag, ao = (ax + self.recurrent(h)).chunk(4, 1)
+        i, f, g = torch.sigmoid(ai + p_i * c), torch.sigmoid(af + p_f * c), torch.tanh(ag)
+        c = f * c + i * g
+        o = torch.sigmoid(ao + p_o * c)
+        return o * torch.tanh(c), c
+
+
+class Forecaster(nn.Module):
+    """Watch a film, then continue it: each new frame is what the network reads next.
+
+    core: called as core(xs, state) -> (ys, state). readout: of one step's output, to logits of
+    the next frame. ahead: frames to continue by. Frames are cut into squares of 2 × 2 pixels,
+    which are 4 channels at one place (Shi et al. 2015, Section 3.2, cut 4 × 4).
+    """
+
+    def __init__(self, core, readout, ahead):
+        super().__init__()
+        self.core, self.readout, self.ahead = core, readout, ahead
+
+    def forward(self, frames):
+        """frames: (T, B, rows, columns), from 0 to 1.
+
+        Returns logits of the T - 1 frames after the first, each from those before it, and of the
+        `ahead` frames that follow: (T - 1 + ahead, B, rows, columns).
+        """
+        ys, state = self.core(F.pixel_unshuffle(frames[:, :, None], 2))
+        logits = [self.readout(y) for y in ys]
+        while len(logits) < len(frames) - 1 + self.ahead:
+            ys, state = self.core(torch.sigmoid(logits[-1])[None], state)
+            logits.append(self.readout(ys[-1]))
+        return F.pixel_shuffle(torch.stack(logits), 2)[:, :, 0]
+
+
+class Flat(nn.Module):
+    """A fully connected peephole LSTM of H units that reads pictures (C, rows, columns) as rows."""
+
+    def __init__(self, picture, H):
+        super().__init__()
+        self.lstm = PeepholeLSTM(picture.numel(), H, forget_bias=1.0)
+
+    def forward(self, xs, state=None):
+        """xs: (T, B, C, rows, columns). Returns (T, B, H) and the last state."""
+        return self.lstm(xs.flatten(2), state)
+
+
+def convolutional(H, n, ahead):
+    """A `Forecaster` with one `ConvLSTM` of H channels and kernels of n × n, for any size.
+
+    Its readout is two convolutions, where Shi et al. (2015) have one of 1 × 1 over several layers.
+    """
+    readout = nn.Sequential(
+        nn.Conv2d(H, 2 * H, n, padding=n // 2), nn.ReLU(), nn.Conv2d(2 * H, 4, 1)
+    )
+    return Forecaster(ConvLSTM(4, H, n), readout, ahead)
+
+
+def fully_connected(H, size, ahead):
+    """A `Forecaster` with one `PeepholeLSTM` of H units, for frames of size × size pixels."""
+    picture = torch.Size((4, size // 2, size // 2))
+    readout = nn.Sequential(
+        nn.Linear(H, 2 * H),
+        nn.ReLU(),
+        nn.Linear(2 * H, picture.numel()),
+        nn.Unflatten(1, picture),
+    )
+    return Forecaster(Flat(picture, H), readout, ahead)
+
+
+def loss(logits, frames):
+    """Binary cross-entropy in nats, summed over pixels, and the number of frames."""
+    total = F.binary_cross_entropy_with_logits(logits, frames, reduction="sum")
+    return total, frames.shape[0] * frames.shape[1]
