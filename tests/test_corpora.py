@@ -33,7 +33,7 @@ def test_a_list_covers_what_its_most_frequent_words_cover(monkeypatch):
 def test_the_slope_of_zipfs_law_is_found_again(slope):
     """Counts that are drawn from the law; the standard error is below 0.005."""
     p = np.arange(1, 3001.0) ** -slope
-    counts = np.random.default_rng(1).multinomial(1_000_000, p / p.sum())
+    counts = np.random.default_rng(1).multinomial(4_000_000, p / p.sum())
     slopes = lab.zipf(counts[counts > 0])["slopes"]
     assert abs(slopes["first"] - slope) < 0.02
     assert set(slopes) == {"first", "least squares"}  # too few words for the later range
