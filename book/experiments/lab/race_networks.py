@@ -28,7 +28,7 @@ def recurrent(name, D, H):
     """A layer by its name; where there is a bias for it, what it holds is kept at first."""
     if name == "minLSTM":
         return MinLSTM(D, H)
-    options = {"forget_bias": 1} if name in ("LSTM", "GRU") else {}
+    options = {"forget_bias": 1} if name in ("GRU", "LSTM", "SLSTM") else {}
     return getattr(layers, name)(D, H, **options)
 
 
