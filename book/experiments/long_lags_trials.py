@@ -1,30 +1,29 @@
-"""Which learning rate suits each network of long_lags? On a seed of its own."""
+"""Which learning rate suits the chrono start of long_lags? Chosen as in time_lag_trials."""
 
+from book.experiments import time_lag_trials
 from book.experiments.lab.runner import run
-from book.experiments.long_lags import METHODS, SHARED, learn
+from book.experiments.long_lags import SHARED, learn
 
 SETTINGS = {
     "seeds": 1,
-    "T": 100,
-    "rates": [0.003, 0.01, 0.03, 0.1],
-    "choice": "the rate that solved the task; among equals the one that took fewest sequences, "
-    "then the one with the smallest error",
-    "methods": METHODS,
+    "lags": time_lag_trials.SETTINGS["lags"],
+    "rates": time_lag_trials.SETTINGS["rates"],
+    "choice": time_lag_trials.SETTINGS["choice"],
     **SHARED,
 }
 
 
 def outcome(job):
-    """Train one network at one rate."""
-    return learn(job["method"], job["lr"], SETTINGS["T"], job["seed"])
+    """Train the network at one rate."""
+    return learn("lstm, chrono", job["lr"], job["T"], job["seed"])
 
 
 def jobs(seeds):
-    """Every network with every rate, on a seed that long_lags does not use."""
+    """Every rate and length, on a seed that long_lags does not use."""
     return [
-        {"method": method, "lr": lr, "seed": 100 + seed}
+        {"T": T, "lr": lr, "seed": 100 + seed}
         for seed in seeds
-        for method in METHODS
+        for T in SETTINGS["lags"]
         for lr in SETTINGS["rates"]
     ]
 

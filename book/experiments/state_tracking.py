@@ -143,7 +143,7 @@ def outcome(job):
 
 SETTINGS = {
     "seeds": 3,
-    "updates": 1500,
+    "updates": 1000,
     "lr": {"parity": {}, "S3": {}},
     "choice": "rates chosen in state_tracking_trials.json, on another seed",
     **SHARED,
