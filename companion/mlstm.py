@@ -94,7 +94,7 @@ def backward(params, xs, dys, state=None, dstate=None):
     da = np.empty((T, B, 4 * H + 2), xs.dtype)
     for t in reversed(range(T)):
         C_prev, n_prev, _ = states[t]
-        C, n, m = states[t + 1]
+        C, n, _ = states[t + 1]
         i, f, asked, divisor, y = tape[t]
         # h = o y, y = C q / divisor, and the divisor is |n · q| or exp(-m).
         dao = dys[t] * y * o[t] * (1 - o[t])
@@ -103,7 +103,7 @@ def backward(params, xs, dys, state=None, dstate=None):
         d_divisor = -np.sum(d_read * y, 1)
         by_n = np.abs(asked) >= divisor
         d_asked = d_divisor * np.sign(asked) * by_n
-        dm = dm - d_divisor * divisor * (~by_n & (np.abs(m) < LIMIT))
+        dm = dm - d_divisor * divisor * ~by_n
         dq = _times(C.swapaxes(1, 2), d_read) + d_asked[:, None] * n
         dC = dC + d_read[:, :, None] * q[t][:, None]
         dn = dn + d_asked[:, None] * q[t]

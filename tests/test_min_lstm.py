@@ -92,8 +92,10 @@ def test_empty_input_gives_empty_output(T, B):
         assert found[0].shape == (T, B, H)
         if T == 0:
             np.testing.assert_array_equal(found[1], h)
-    ys, last = layer_of(params)(torch.from_numpy(xs))
+    ys, last = layer_of(params)(torch.from_numpy(xs), torch.from_numpy(h))
     assert ys.shape == (T, B, H) and last.shape == (B, H)
+    if T == 0:
+        np.testing.assert_array_equal(last, h)
 
 
 def test_nothing_returned_is_shared():
