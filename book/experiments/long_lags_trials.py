@@ -7,7 +7,7 @@ from book.experiments.long_lags import SHARED, learn
 SETTINGS = {
     "seeds": 1,
     "lags": time_lag_trials.SETTINGS["lags"],
-    "rates": time_lag_trials.SETTINGS["rates"],
+    "rates": [*time_lag_trials.SETTINGS["rates"], 0.3],  # 0.1 stood at the edge
     "choice": time_lag_trials.SETTINGS["choice"],
     **SHARED,
 }
