@@ -189,8 +189,9 @@ def test_the_next_mirror_is_asked(server, tmp_path, bad):
 
 def test_a_server_that_says_nothing_more_counts_as_gone(server, tmp_path, monkeypatch):
     monkeypatch.setattr(download, "TIMEOUT", 0.2)
+    begin = time.monotonic()
     provide(tmp_path, [text(server, "/stuck/text", "/text")])
-    assert server.asked == ["/stuck/text", "/text"]
+    assert server.asked == ["/stuck/text", "/text"] and time.monotonic() - begin < 8
     assert (tmp_path / "text").read_bytes() == TEXT
 
 
@@ -464,6 +465,25 @@ def test_what_a_killed_process_had_whole_is_not_downloaded_again(server, tmp_pat
     (work / part(source).removesuffix(".part").split("/")[1]).write_bytes(ZIP)
     provide(tmp_path, [source])
     assert server.asked == [] and left(tmp_path) == ["train/neg/1.txt", "train/pos/1.txt"]
+
+
+def test_what_a_killed_process_had_whole_may_still_be_wrong(server, tmp_path):
+    """An archive that is known by its content alone: only unpacking tells."""
+    provide(tmp_path / "a", [archive(server, "/set.zip")])
+    wanted = "content:" + content_checksum(tmp_path / "a", ["train"])
+    source, work = archive(server, "/set.zip", wanted), tmp_path / "b" / ".download"
+    work.mkdir(parents=True)
+    (work / part(source).removesuffix(".part").split("/")[1]).write_bytes(ZIP[:-50])
+    provide(tmp_path / "b", [source])
+    assert server.asked == ["/set.zip"] * 2 and left(tmp_path / "b") == left(tmp_path / "a")
+
+
+def test_what_a_killed_process_left_is_removed_even_if_this_one_fails(server, tmp_path):
+    (tmp_path / ".download" / "unpacked").mkdir(parents=True)
+    (tmp_path / ".download" / "tmp123").write_bytes(b"of pooch")
+    with pytest.raises(DownloadError):
+        provide(tmp_path, [text(server, "/gone")])
+    assert left(tmp_path) == [] and not (tmp_path / ".download" / "unpacked").exists()
 
 
 def test_processes_may_fetch_at_once(server, tmp_path):

@@ -81,14 +81,13 @@ def _fetch(source, folder, missing):
     work, failures = folder / WORK, []
     part = work / (source.checksum.replace(":", "-") + ".part")
     work.mkdir(exist_ok=True)
-    _tidy(work, keep=(part, part.with_suffix("")))
     for url in source.urls:
-        while True:
-            resumed = part.exists() or part.with_suffix("").exists()
+        for again in (True, False):
+            kept = part.exists() or part.with_suffix("").exists()
             try:
                 content = _content(source, _retrieve(url, source, part), work)
             except _WrongFile as error:
-                if resumed:  # what was kept may be of another file: once more from the start
+                if kept and again:  # what was kept may be of another file: once more from the start
                     continue
                 failures.append(f"{url}: {error}")
             except requests.RequestException as error:
@@ -103,16 +102,11 @@ def _fetch(source, folder, missing):
                 shutil.rmtree(work)
                 return
             break
-    _tidy(work, keep=(part,))
+    for path in work.iterdir():  # of a process that was killed, too
+        if path != part:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
     names = f"{', '.join(missing)} could not be downloaded into the folder {folder}:"
     raise DownloadError("\n".join([names, *failures, f"Is there a network? {ADVICE}"]))
-
-
-def _tidy(work, keep):
-    """Remove what a process left that was killed, but for what can be used."""
-    for path in work.iterdir():
-        if path not in keep:
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def _retrieve(url, source, part):
