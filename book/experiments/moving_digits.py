@@ -16,9 +16,9 @@ from companion.train import Options, fit
 
 IMAGES = load_digits().images / 16
 METHODS = {
-    "conv": {"H": 16, "lr": 0.02},
+    "conv": {"H": 16, "lr": 0.04},
     "same size": {"H": 10, "lr": 0.02},
-    "large": {"H": 128, "lr": 0.005},
+    "large": {"H": 128, "lr": 0.01},
 }
 SETTINGS = {
     "seeds": 4,
@@ -28,12 +28,12 @@ SETTINGS = {
     "kernel": 3,
     "N": {"train": 300, "validation": 100, "test": 1000, "larger": 200},
     "B": 16,
-    "updates": 800,
+    "updates": 1200,
     "schedule": "the rate falls linearly to 0 over all updates; of every 50, the best validated",
     "clip": 100.0,
     "digits": {"train": [0, 1200], "validation": [1200, 1500], "test": [1500, 1797]},
     "methods": METHODS,
-    "choice": {"lr": [0.005, 0.01, 0.02, 0.04], "updates": 300, "seed": 100},
+    "choice": {"lr": [0.005, 0.01, 0.02, 0.04, 0.08], "updates": 300, "seed": 100},
     "linear": {"N": [300, 1000, 5000], "strength": [10.0, 30.0, 100.0, 300.0]},
     "checksum": sha256(IMAGES.astype(np.float32).tobytes()),
     "torch": torch.__version__,
