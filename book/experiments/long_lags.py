@@ -65,7 +65,7 @@ def learn(method, lr, T, seed):
 RATES = {name: time_lag.RATES[name][1] for name in METHODS if name in time_lag.RATES}
 SETTINGS = {
     "seeds": 5,
-    "lr": RATES | {"lstm, chrono": 0.0},
+    "lr": RATES | {"lstm, chrono": 0.1},
     "choice": "rates of time_lag, and for chrono one chosen in long_lags_trials.json",
     "methods": METHODS,
     **SHARED,
