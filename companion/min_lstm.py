@@ -30,6 +30,8 @@ def gates(params, xs):
     weight, bias = (params[name] for name in ("weight_ih", "bias_ih"))
     check_array("params['weight_ih']", weight, ("3H", xs.shape[2]), xs.dtype)
     check_array("params['bias_ih']", bias, weight.shape[:1], xs.dtype)
+    if len(weight) == 0 or len(weight) % 3:
+        raise ValueError(f"params['weight_ih'] must have 3H rows, got {len(weight)}")
     ai, af, g = np.split(xs @ weight.T + bias, 3, axis=-1)
     # f / (f + i) is the sigmoid of log f - log i, which is safe where both round to 0.
     difference = log_sigmoid(af) - log_sigmoid(ai)

@@ -16,7 +16,8 @@ import numpy as np
 from companion.activations import log_sigmoid, sigmoid
 from companion.params import check_array, check_sizes
 
-# Beyond exp(±80) the least divisor stays as it is: h is 0, or has a larger divisor.
+# The least divisor is held between exp(-80) and exp(80): beyond, h is 0 to all digits that show, or
+# its divisor is |n · q|.
 LIMIT = 80
 
 
@@ -59,7 +60,7 @@ def forward_parallel(params, xs):
     attention whose weights fade with the gates. It takes memory for T² numbers a sequence, and
     loses digits where F is large.
     Arguments and errors as of `forward`.
-    Source: Beck et al. (2024), appendix, equations 72 to 75.
+    Source: Beck et al. (2024), appendix; the weights are its equations 73 to 75.
     """
     q, k, v, o, ai, log_f = _inputs(params, xs)
     T = len(xs)
