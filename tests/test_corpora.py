@@ -43,7 +43,8 @@ def test_the_slope_of_rarer_words_is_found_where_they_come_often_enough():
     """Chance mixes ranks, the more the rarer; at 20 times and more it shifts the slope by 0.03."""
     p = 1 / np.arange(1, 50_001.0)
     for N, found in ((4_000_000, True), (200_000, False)):
-        slopes = lab.zipf(np.random.default_rng(1).multinomial(N, p / p.sum()))["slopes"]
+        counts = np.random.default_rng(1).multinomial(N, p / p.sum())
+        slopes = lab.zipf(counts[counts > 0])["slopes"]
         assert ("later" in slopes) == found
         if found:
             assert abs(slopes["later"] - 1) < 0.04
