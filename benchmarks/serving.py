@@ -197,7 +197,7 @@ def main():
         {"sizes": sizes, "rivals": measure(sizes, options.seconds)}
         for sizes in tqdm(POINTS, "points")
     ]
-    libraries = [*LIBRARIES, "tensorflow", "onnxruntime"]
+    libraries = [*LIBRARIES, "tensorflow", "tensorflow-cpu", "onnxruntime"]
     save("serving", {"machine": machine(libraries), "points": rows})
     for row in rows:
         print(*row["sizes"], sep=", ")
