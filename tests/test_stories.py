@@ -1,0 +1,84 @@
+"""Stories whose answers another reader finds, too."""
+
+import numpy as np
+import pytest
+
+from companion.tasks.stories import LONGEST, PLACES, WORDS, numbered, stories
+
+DRAWN = {facts: stories(np.random.default_rng(facts), 400, facts) for facts in LONGEST}
+
+
+def read(sentences):
+    """Where everybody is, and where everything has been, by acting the story out."""
+    at, holder, been = {}, {}, {}
+    for who, verb, *_, what in sentences:
+        if verb == "went":
+            assert at.get(who) != what, "nobody goes where they are"
+            at[who] = what
+            for thing, by in holder.items():
+                if by == who:
+                    been[thing].append(what)
+        elif verb == "took":
+            assert what not in holder, "nobody takes what another one holds"
+            assert not been.get(what) or been[what][-1] == at[who]
+            been.setdefault(what, [at[who]])
+            holder[what] = who
+        else:
+            assert verb == "dropped" and holder.pop(what) == who
+    return at, been
+
+
+@pytest.mark.parametrize("facts", LONGEST)
+def test_answers_are_those_of_the_story_acted_out(facts):
+    for story in DRAWN[facts]:
+        at, been = read(story.sentences)
+        if facts == 1:
+            assert story.question[:2] == ["where", "is"] and story.answer == at[story.question[2]]
+        elif facts == 2:
+            assert story.question[:3] == "where is the".split()
+            assert story.answer == been[story.question[3]][-1]
+        else:
+            *_, thing, before, the, now = story.question
+            assert [before, the] == ["before", "the"]
+            assert [story.answer, now] == been[thing][-2:]
+
+
+@pytest.mark.parametrize("facts", LONGEST)
+def test_the_facts_alone_give_the_answer(facts):
+    for story in DRAWN[facts]:
+        assert len(set(story.facts)) == facts and story.facts == sorted(story.facts)
+        told = [story.sentences[k] for k in story.facts]
+        assert any(words[-1] == story.answer for words in told)
+        if facts > 1:
+            assert any(words[-1] == story.question[3] for words in told), "who had the thing"
+        if facts == 3:
+            assert told[-1][-1] == story.question[-1] and told[-1][1] == "went"
+        assert len({words[0] for words in told}) == 1 or facts == 3
+
+
+@pytest.mark.parametrize("facts", LONGEST)
+def test_lengths_and_words(facts):
+    lengths = [len(story.sentences) for story in DRAWN[facts]]
+    assert min(lengths) == 2 * facts and max(lengths) == LONGEST[facts]
+    words = {word for story in DRAWN[facts] for row in story.sentences for word in row}
+    assert words <= set(WORDS) and {story.answer for story in DRAWN[facts]} == set(PLACES)
+    if facts > 1:
+        assert any("dropped" in row for story in DRAWN[facts] for row in story.sentences)
+
+
+def test_stories_are_repeatable():
+    assert stories(np.random.default_rng(1), 20, 1) == DRAWN[1][:20]
+
+
+def test_numbers_are_those_of_the_words():
+    rows, answers = numbered(DRAWN[3][:5])
+    for story, row, answer in zip(DRAWN[3], rows, answers, strict=False):
+        back = [[WORDS[k - 1] for k in sentence if k] for sentence in row]
+        assert back == [*story.sentences, story.question] and WORDS[answer - 1] == story.answer
+
+
+def test_bad_input():
+    with pytest.raises(ValueError, match="facts must be 1, 2 or 3"):
+        stories(np.random.default_rng(0), 1, 4)
+    with pytest.raises(ValueError, match="N at least 0"):
+        stories(np.random.default_rng(0), -1, 1)
