@@ -192,7 +192,7 @@ def test_a_cell_cannot_be_changed():
 
 
 def unbounded_slstm(params, xs):
-    """sLSTM without its stabiliser, as first written: h, c and n of every step."""
+    """sLSTM without its stabiliser, as first written: h, c, n and i of every step."""
     h, c, n, steps = np.zeros((B, H)), 0, 0, []
     for x in xs:
         a = x @ params["weight_ih"].T + h @ params["weight_hh"].T
@@ -201,17 +201,18 @@ def unbounded_slstm(params, xs):
         i, f, o = np.exp(ai), 1 / (1 + np.exp(-af)), 1 / (1 + np.exp(-ao))
         c, n = f * c + i * np.tanh(ag), f * n + i
         h = o * c / n
-        steps.append((h, c, n))
+        steps.append((h, c, n, i))
     return map(np.array, zip(*steps, strict=True))
 
 
 def test_slstm_is_what_its_sums_say():
     params, xs = draw(slstm)
     seen = history(slstm, forward(slstm, params, xs)[2])
-    h, c, n = unbounded_slstm(params, xs)
+    h, c, n, i = unbounded_slstm(params, xs)
     scale = np.exp(seen["m"])
-    for ours, theirs in ((seen["h"], h), (seen["c"] * scale, c), (seen["n"] * scale, n)):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-12)
+    np.testing.assert_allclose(seen["h"], h, rtol=1e-12)
+    for name, theirs in (("c", c), ("n", n), ("i_m", i)):
+        np.testing.assert_allclose(seen[name] * scale, theirs, rtol=1e-12)
     assert (np.maximum(seen["i_m"], seen["f_m"]) == 1).all()
     assert (seen["i_m"] < seen["f_m"]).any() and (seen["i_m"] > seen["f_m"]).any()
 
@@ -259,10 +260,22 @@ def test_where_no_weight_is_left_slstm_shows_nothing():
         ys, last, tape = forward(slstm, params, xs)
         grads, dxs, dstate = backward(slstm, params, tape, np.ones_like(ys), last)
     assert not ys.any()
+    # Still the derivative, where there is one: by the complex step, of c alone.
+    zeros = [np.zeros((B, H)) for _ in range(4)]
+    a = tuple(np.full((B, H), value) for value in (-1000.0, 1.0, 1.0, 0.5))
+    (h, *_), _ = slstm.step(a, (zeros[0] + 1e-30j, *zeros[:2]), ())
+    state, kept = slstm.step(a, tuple(zeros[:3]), ())
+    _, (dc, _, _), _ = slstm.derivative((zeros[0] + 1, *zeros[:3]), state, kept, zeros[:3], ())
+    np.testing.assert_allclose(dc, h.imag / 1e-30, rtol=1e-13)
     assert all(np.isfinite(value).all() for value in (dxs, *dstate, *grads.values()))
     # A memory that holds something keeps it.
     state = tuple(np.full((B, H), value) for value in (0.0, 0.5, 1.0, 0.0))
     np.testing.assert_allclose(forward(slstm, params, xs, state)[0], 0.25)
+    # And c may be 0 where n is not: it is n that divides.
+    a, carry = (zeros[0],) * 4, (zeros[0], zeros[0] + 1, zeros[0])
+    state, kept = slstm.step(a, carry, ())
+    (_, _, dg, _), _, _ = slstm.derivative((zeros[0] + 1, *zeros[:3]), state, kept, carry, ())
+    np.testing.assert_allclose(dg, 0.5 / 1.5, rtol=1e-13)
 
 
 @pytest.mark.parametrize(("amount", "share"), [(-30, 0), (0, 0.5), (30, 1)])

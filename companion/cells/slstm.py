@@ -28,9 +28,9 @@ def step(a, carry, p):
 def derivative(dstate, state, kept, carry, p):
     """Derivative of `step`, on which every state has its part, m too."""
     dh, dc, dn, dm = dstate
-    h, c, n, m = state
+    _, _, n, _ = state
     f, g, o, i_m, f_m, y = kept
-    c_prev, n_prev, m_prev = carry
+    c_prev, n_prev, _ = carry
     dao = dh * y * o * (1 - o)
     dy = dh * o / (n + (n == 0))
     dc = dc + dy
