@@ -163,7 +163,8 @@ def outcome(job):
         share, chosen, bits = network(n, way, seed, *CHOSEN[way])
     else:
         share, chosen, bits = {"naive bayes": counts, "mean of glove": linear}[way](n, seed)
-    known = set(known_words(way if way in WAYS else "random", drawn(n, seed)[0]))
+    words_of = {"naive bayes": "random", "mean of glove": "frozen"}
+    known = set(known_words(words_of.get(way, way), drawn(n, seed)[0]))
     test = [word for text in sentences()[0][2][0] for word in text]
     return {
         "right": int(bits.sum()),
