@@ -10,6 +10,11 @@ from companion.data.unpack import UnpackError, content_checksum, unpack
 TIMEOUT = 30  # seconds without a byte, after which a server counts as gone
 WORK = ".download"  # the folder for what is not whole yet, within that of the data set
 
+ADVICE = (
+    "Call it once where there is a network, with download=True; or put the files there by hand; or "
+    "let the environment variable COMPANION_DATA name the folder that has those of all data sets."
+)
+
 
 class Source(NamedTuple):
     """One file on the net, and what it brings into the folder of a data set.
@@ -62,12 +67,6 @@ def provide(folder, sources, download=True):
         for source in sources:
             if missing := _missing(folder, source):
                 _fetch(source, folder, missing)
-
-
-ADVICE = (
-    "Download it where there is a network, with download=True; or put it there by hand; or let "
-    "the environment variable COMPANION_DATA name the folder that has the folders of all data sets."
-)
 
 
 def _missing(folder, source):
