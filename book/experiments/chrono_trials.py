@@ -1,8 +1,8 @@
-"""Which learning rate suits the chrono start of long_lags? Chosen as in time_lag_trials."""
+"""Which learning rate suits LSTM with the chrono start? Chosen as in time_lag_trials."""
 
 from book.experiments import time_lag_trials
+from book.experiments.chrono import SHARED, learn
 from book.experiments.lab.runner import run
-from book.experiments.long_lags import SHARED, learn
 
 SETTINGS = {
     "seeds": 1,
@@ -15,11 +15,11 @@ SETTINGS = {
 
 def outcome(job):
     """Train the network at one rate."""
-    return learn("lstm, chrono", job["lr"], job["T"], job["seed"])
+    return learn(job["lr"], job["T"], job["seed"])
 
 
 def jobs(seeds):
-    """Every rate and length, on a seed that long_lags does not use."""
+    """Every rate and length, on a seed that chrono does not use."""
     return [
         {"T": T, "lr": lr, "seed": 100 + seed}
         for seed in seeds
@@ -29,4 +29,4 @@ def jobs(seeds):
 
 
 if __name__ == "__main__":
-    run("long_lags_trials", __doc__, SETTINGS, jobs, outcome)
+    run("chrono_trials", __doc__, SETTINGS, jobs, outcome)
