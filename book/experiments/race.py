@@ -37,9 +37,25 @@ SETTINGS = {
     "orders": 12,
 }
 # Each network's third rate, at its better size.
-BEYOND = {}
-# Network: size and rate at 60 seconds, and at more.
-CHOSEN = {}
+BEYOND = {
+    "RNN": ([64, 2], 0.0025),
+    "GRU": ([64, 2], 0.02),
+    "LSTM": ([64, 2], 0.02),
+    "minLSTM": ([64, 2], 0.02),
+    "SLSTM": ([64, 2], 0.02),
+    "Transformer": ([64, 2], 0.0025),
+    "LSTM, one layer": (128, 0.04),
+}
+# Size and rate: the best of the five trials for 60 seconds; the larger size for more.
+CHOSEN = {
+    "RNN": {"60": ([64, 2], 0.005), "more": ([128, 2], 0.01)},
+    "GRU": {"60": ([64, 2], 0.01), "more": ([128, 2], 0.01)},
+    "LSTM": {"60": ([64, 2], 0.01), "more": ([128, 2], 0.01)},
+    "minLSTM": {"60": ([64, 2], 0.01), "more": ([128, 2], 0.01)},
+    "SLSTM": {"60": ([64, 2], 0.01), "more": ([128, 2], 0.01)},
+    "Transformer": {"60": ([64, 2], 0.005), "more": ([128, 2], 0.005)},
+    "LSTM, one layer": {"60": (128, 0.04), "more": (256, 0.02)},
+}
 
 
 def trials(network):
