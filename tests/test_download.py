@@ -339,10 +339,12 @@ def test_a_file_behind_a_link_is_written_into_a_folder(tmp_path):
     assert left(tmp_path) == ["train/evil", "x.tar"] and not (tmp_path / "train").is_symlink()
 
 
-def test_links_in_a_zip_are_not_unpacked(tmp_path):
+def test_links_in_a_zip_and_what_is_not_wanted_are_not_unpacked(tmp_path):
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
         archive.writestr(LINK, "/etc/passwd")
         archive.writestr("set/train/a", b"a")
+        archive.writestr("set/README", b"not wanted")
+        archive.writestr("set/trainer/a", b"not wanted")
     unpack(tmp_path / "x.zip", tmp_path, "set", ["train"], 100)
     assert left(tmp_path) == ["train/a", "x.zip"]
 
