@@ -78,6 +78,14 @@ def test_the_number_of_right_digits_doubles():
     assert all(new < 10 * old**2 for old, new in zip(residuals[1:3], residuals[2:4], strict=True))
 
 
+def test_the_limit_is_that_of_the_updates():
+    params = init("lstm", 4, 16, np.random.default_rng(0))
+    xs = np.random.default_rng(1).normal(size=(1000, 1, 4))
+    assert len(forward_at_once("lstm", params, xs, limit=4)[2]) == 5
+    with pytest.raises(ArithmeticError, match="after 3 updates"):
+        forward_at_once("lstm", params, xs, limit=3)
+
+
 def test_each_update_makes_at_least_one_more_step_right():
     cell = CELLS["lstm"]
     params, xs = chaotic(T=30)
