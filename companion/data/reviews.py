@@ -87,8 +87,8 @@ def fetch_imdb(folder=None, download=True):
     instead.
     Returns splits `train` and `test` of `Reviews` in the order of the numbers, friendly ones
     first, and a `card`. A score is the number of stars: 7 to 10 is friendly, 1 to 4 hostile, and
-    reviews between are not in the set. No film is in both parts. The card says how many files
-    were there.
+    reviews between are not in the set. No film is in both parts, say its authors; 123 reviews
+    are in both, word for word. The card says how many files were there.
     Raises DownloadError where no download succeeds, FileNotFoundError for a folder without review,
     ValueError for a file's name.
     Source: Maas et al. (2011).
