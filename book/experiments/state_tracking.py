@@ -152,12 +152,17 @@ SETTINGS = {
 
 
 def jobs(seeds):
-    """Every task and network with every seed."""
+    """Every task and network with every seed; for seed 0 both Transformers on parity for longer."""
     return [
         {"task": task, "method": method, "updates": SETTINGS["updates"], "seed": seed}
         for seed in seeds
         for task in TABLES
         for method in NETWORKS
+    ] + [
+        {"task": "parity", "method": method, "updates": 6 * SETTINGS["updates"], "seed": seed}
+        for seed in seeds
+        for method in ("none", "rotary")
+        if seed == 0
     ]
 
 
