@@ -208,14 +208,24 @@ def test_no_network_says_what_to_do(server, tmp_path):
     source = text(server, "/text")
     server.shutdown()
     server.server_close()
-    with pytest.raises(DownloadError, match=r"(?s)Is there a network\?.*by hand.*COMPANION_DATA"):
-        provide(tmp_path, [source])
+    with pytest.raises(DownloadError, match=r"(?s)network\?.*by hand.*COMPANION_DATA") as told:
+        provide(str(tmp_path), [source])
+    assert "refused" in str(told.value) and "Max retries" not in str(told.value)
     more = text(server, "/more")._replace(brings=("more",))
     with pytest.raises(FileNotFoundError, match=r"text, more must be in the folder .*by hand"):
         provide(tmp_path, [source, more], download=False)
     with pytest.raises(FileNotFoundError):
         provide(tmp_path / "new", [source], download=False)
     assert not (tmp_path / "new").exists()
+
+
+def test_a_folder_that_cannot_be_written_to_is_told(server, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError) as told:
+        provide(tmp_path / "file" / "set", [text(server, "/text")])
+    (note,) = told.value.__notes__
+    assert note.startswith("text could not be written into") and "COMPANION_DATA" in note
+    assert server.asked == []
 
 
 def interrupted(server, folder):

@@ -125,6 +125,17 @@ def test_the_folder_is_given_or_named_by_the_environment_or_in_the_home(monkeypa
         else:
             monkeypatch.setenv("COMPANION_DATA", unset)
         assert data_folder("ptb") == tmp_path / "home" / ".cache" / "companion" / "ptb"
+    assert data_folder("ptb", "~/mine") == tmp_path / "home" / "mine"
+    monkeypatch.setenv("COMPANION_DATA", "~/sets")
+    assert data_folder("ptb") == tmp_path / "home" / "sets" / "ptb"
+
+
+def test_a_system_without_a_home_folder_says_what_to_do(monkeypatch):
+    monkeypatch.delenv("COMPANION_DATA", raising=False)
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)
+    with pytest.raises(RuntimeError) as told:
+        data_folder("ptb")
+    assert "COMPANION_DATA" in told.value.__notes__[0]
 
 
 def test_read_gives_the_bytes(tmp_path):

@@ -43,7 +43,7 @@ class _WrongFile(ValueError):
 
 
 def provide(folder, sources, download=True):
-    """See to it that a folder has all that the sources bring.
+    """See to it that a folder, given by its path, has all that the sources bring.
 
     What is there is left as it is; the rest is downloaded if `download` is true, with a bar that
     shows the progress. A name appears in the folder when its content is whole and checked, so
@@ -53,8 +53,10 @@ def provide(folder, sources, download=True):
     both parts belong together, and if not, the file is downloaded anew.
     Raises FileNotFoundError if something is missing and `download` is false; DownloadError if no
     mirror gives a file with the right checksum, or an archive would write where it should not;
-    OSError for a full disk; ModuleNotFoundError without filelock, pooch and tqdm.
+    OSError for a full disk, or a folder that cannot be written to; ModuleNotFoundError without
+    filelock, pooch and tqdm.
     """
+    folder = Path(folder)
     missing = [name for source in sources for name in _missing(folder, source)]
     if missing and not download:
         raise FileNotFoundError(f"{', '.join(missing)} must be in the folder {folder}. {ADVICE}")
@@ -62,8 +64,16 @@ def provide(folder, sources, download=True):
         return
     from filelock import FileLock
 
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / ".lock"):  # released by the system, too, when a process is killed
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / ".lock").acquire()
+    except OSError as error:
+        error.add_note(
+            f"{', '.join(missing)} could not be written into {folder}: give another folder, or let "
+            "the environment variable COMPANION_DATA name one for all data sets."
+        )
+        raise
+    with lock:  # released by the system, too, when a process is killed
         for source in sources:
             if missing := _missing(folder, source):
                 _fetch(source, folder, missing)
@@ -90,7 +100,7 @@ def _fetch(source, folder, missing):
                     continue
                 failures.append(f"{url}: {error}")
             except requests.RequestException as error:
-                failures.append(f"{url}: {type(error).__name__}: {error}")
+                failures.append(f"{url}: {_reason(error)}")
             except OSError as error:
                 error.add_note(f"{', '.join(missing)} could not be written into {folder}")
                 raise
@@ -106,6 +116,12 @@ def _fetch(source, folder, missing):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     names = f"{', '.join(missing)} could not be downloaded into the folder {folder}:"
     raise DownloadError("\n".join([names, *failures, f"Is there a network? {ADVICE}"]))
+
+
+def _reason(error):
+    """What went wrong, without the layers of libraries that passed it on."""
+    inner = getattr(error.args[0] if error.args else None, "reason", None)
+    return f"{type(error).__name__}: {inner or error}"
 
 
 def _retrieve(url, source, part):

@@ -8,12 +8,16 @@ def data_folder(name, folder=None):
     """The folder of data set `name`: `folder` itself if it is given.
 
     Else a folder of that name in the one that the environment variable COMPANION_DATA names, or
-    in ~/.cache/companion.
+    in ~/.cache/companion. A ~ at the beginning of a path stands for the home folder.
+    Raises RuntimeError for a ~ where the system knows of no home folder.
     """
-    if folder is not None:
-        return Path(folder)
-    home = os.environ.get("COMPANION_DATA") or Path.home() / ".cache" / "companion"
-    return Path(home) / name
+    if folder is None:
+        folder = Path(os.environ.get("COMPANION_DATA") or "~/.cache/companion") / name
+    try:
+        return Path(folder).expanduser()
+    except RuntimeError as error:
+        error.add_note("Let the environment variable COMPANION_DATA name a folder, without ~.")
+        raise
 
 
 def read(folder, name):
