@@ -6,8 +6,10 @@ on complex arrays (the complex-step gradient check) and on torch tensors.
 
 import numpy as np
 
+from companion.types import Value
 
-def sigmoid(x):
+
+def sigmoid(x: Value) -> Value:
     """Logistic sigmoid 1 / (1 + exp(-x)), elementwise.
 
     x: an array of any shape, or a torch tensor. Returns the same shape; float32 stays float32.
@@ -29,7 +31,7 @@ def sigmoid(x):
         return 1 / (1 + np.exp(-x))
 
 
-def log_sigmoid(x):
+def log_sigmoid(x: Value) -> Value:
     """Logarithm of `sigmoid`, -log(1 + exp(-x)), elementwise.
 
     x: an array of any shape, or a torch tensor. Returns the same shape; float32 stays float32.
@@ -41,7 +43,7 @@ def log_sigmoid(x):
     return np.where(below, x, 0) - np.log1p(np.exp(np.where(below, x, -x)))
 
 
-def tanh(x):
+def tanh(x: Value) -> Value:
     """Hyperbolic tangent, elementwise.
 
     x: an array of any shape, or a torch tensor. Returns the same shape; float32 stays float32.
@@ -49,12 +51,12 @@ def tanh(x):
     return x.tanh() if hasattr(x, "tanh") else np.tanh(x)
 
 
-def exp(x):
+def exp(x: Value) -> Value:
     """Exponential function, elementwise; x as for `tanh`."""
     return x.exp() if hasattr(x, "exp") else np.exp(x)
 
 
-def maximum(x, y):
+def maximum(x: Value, y: Value) -> Value:
     """The larger of two numbers, elementwise; of complex numbers the one with the larger real part.
 
     x, y: two arrays of one shape, or two torch tensors.
@@ -62,22 +64,22 @@ def maximum(x, y):
     return x.maximum(y) if hasattr(x, "maximum") else np.maximum(x, y)
 
 
-def tanh_slope(y):
+def tanh_slope(y: Value) -> Value:
     """Derivative of tanh, given its value y = tanh(x): 1 - y²."""
     return 1 - y * y
 
 
-def identity(x):
+def identity(x: Value) -> Value:
     """x itself: what an ablated activation becomes."""
     return x
 
 
-def one_slope(y):
+def one_slope(y: Value) -> Value:
     """Derivative of `identity`: 1, in the shape and precision of y."""
     return constant(y, 1)
 
 
-def constant(x, value):
+def constant(x: Value, value: float) -> Value:
     """One number in the shape and precision of x, whatever x holds.
 
     x: an array of any shape, or a torch tensor.

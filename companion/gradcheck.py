@@ -4,21 +4,24 @@
 `derivative` is wrong; `check_gradients` takes any loss with any gradients.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 
-from companion.cells import find_cell
+from companion.cells import Cell, find_cell
 from companion.cells.cell import check_returns
-from companion.engine import backward, forward
+from companion.engine import Tape, backward, forward
 from companion.params import init
+from companion.types import Array, Params, State
 
 # Complex step: no subtraction, so the step can be tiny and the result is good to rounding error.
 # Central difference: step and tolerance balance rounding (1e-16/ε) against curvature (ε²).
 METHODS = {"complex": (1e-30, 1e-11), "central": (1e-5, 1e-7)}
 
 
-def complex_step(F, x):
+def complex_step(F: Callable[[Array], Any], x: Array) -> Array:
     """Gradient of the real-valued F at x by the complex step, Im F(x + iε) / ε with ε = 1e-30.
 
     F: a function of one array that also works on complex numbers. x: float64, any shape.
@@ -29,7 +32,7 @@ def complex_step(F, x):
     return _each_element(x, lambda at, unit: F(at + 1j * eps * unit).imag / eps)
 
 
-def central_difference(F, x):
+def central_difference(F: Callable[[Array], Any], x: Array) -> Array:
     """Gradient of the real-valued F at x by (F(x + ε) - F(x - ε)) / 2ε with ε = 1e-5.
 
     F: a function of one array. x: float64, any shape.
@@ -57,16 +60,16 @@ class Report:
     """
 
     title: str
-    shapes: dict
-    errors: dict
+    shapes: dict[str, tuple[int, ...]]
+    errors: dict[str, float]
     tolerance: float
 
     @property
-    def ok(self):
+    def ok(self) -> bool:
         """True if every error is at most the tolerance."""
         return all(error <= self.tolerance for error in self.errors.values())
 
-    def __str__(self):
+    def __str__(self) -> str:
         rows = [("value", "shape", "error", "verdict")]
         for name, error in self.errors.items():
             verdict = "right" if error <= self.tolerance else "WRONG"
@@ -86,7 +89,13 @@ def _bound(error):
     return f"{error:.1g}"
 
 
-def check_gradients(loss, arrays, grads, method="complex", title="gradients"):
+def check_gradients(
+    loss: Callable[[Params], Any],
+    arrays: Params,
+    grads: Params,
+    method: str = "complex",
+    title: str = "gradients",
+) -> Report:
     """Compare gradients that you derived with numerical ones, element by element.
 
     loss: a function of a dict of arrays that returns one real number (a complex one, given
@@ -105,7 +114,11 @@ def check_gradients(loss, arrays, grads, method="complex", title="gradients"):
         if np.shape(grads[name]) != np.shape(array):
             wanted, got = np.shape(array), np.shape(grads[name])
             raise ValueError(f"grads[{name!r}] must have shape {wanted}, got {got}")
-        expected = numerical(lambda x, name=name: loss({**arrays, name: x}), array)
+
+        def at(x, name=name):
+            return loss({**arrays, name: x})
+
+        expected = numerical(at, array)
         errors[name] = _relative_error(grads[name], expected)
     shapes = {name: np.shape(array) for name, array in arrays.items()}
     by = "the complex step" if method == "complex" else "central differences"
@@ -119,7 +132,9 @@ def _relative_error(actual, expected):
     return float(error) if np.isfinite(error) else float("inf")
 
 
-def check_cell(cell, method="complex", T=6, rng=None):
+def check_cell(
+    cell: Cell | str, method: str = "complex", T: int = 6, rng: np.random.Generator | None = None
+) -> Report:
     """Check every derivative of a cell, unrolled: parameters, inputs and first state.
 
     cell: an entry of `CELLS` or its name, or a `Cell` of your own step and derivative.
@@ -136,7 +151,9 @@ def check_cell(cell, method="complex", T=6, rng=None):
     )
 
 
-def check_step(cell, method="complex", rng=None):
+def check_step(
+    cell: Cell | str, method: str = "complex", rng: np.random.Generator | None = None
+) -> Report:
     """Check the derivative of a single step, value by value: which line of it is wrong?
 
     Over a sequence one wrong line spoils the gradient of everything before it; here each row
@@ -147,6 +164,7 @@ def check_step(cell, method="complex", rng=None):
     """
     cell = find_cell(cell)
     check_returns(cell, derivative=True)
+    assert cell.derivative is not None
     rng = np.random.default_rng(0) if rng is None else rng
     B, H = 3, 5
     previous = tuple(f"{name}_prev" for name in cell.carries)
@@ -178,13 +196,15 @@ class Problem:
     dys, dstate: the weights of the loss, and so its derivatives.
     """
 
-    cell: object
-    arrays: dict
-    dys: np.ndarray
-    dstate: tuple
+    cell: Cell
+    arrays: Params
+    dys: Array
+    dstate: State
 
     @classmethod
-    def draw(cls, cell, T, rng, sizes=(3, 4, 5)):
+    def draw(
+        cls, cell: Cell, T: int, rng: np.random.Generator, sizes: tuple[int, int, int] = (3, 4, 5)
+    ) -> Self:
         """Draw T steps with weights of about 0.5. sizes: B, D and H."""
         B, D, H = sizes
         params = init(cell, D, H, rng)
@@ -195,20 +215,20 @@ class Problem:
         dstate = tuple(rng.normal(size=(B, H)) for _ in cell.states)
         return cls(cell, arrays, rng.normal(size=(T, B, H)), dstate)
 
-    def run(self, arrays):
+    def run(self, arrays: Params) -> tuple[Array, State, Tape]:
         """Run `forward` on `arrays`, all cast to one dtype."""
         dtype = np.result_type(*arrays.values())
         arrays = {name: np.asarray(value, dtype) for name, value in arrays.items()}
         state = tuple(arrays[f"{name}_0"] for name in self.cell.states)
         return forward(self.cell, arrays, arrays["xs"], state)
 
-    def loss(self, arrays):
+    def loss(self, arrays: Params) -> Any:
         """Sum of dys · ys over every step, plus the sum of dstate · last state."""
         ys, state, _ = self.run(arrays)
         ends = zip(self.dstate, state, strict=True)
         return np.sum(self.dys * ys) + sum(np.sum(d * s) for d, s in ends)
 
-    def gradients(self):
+    def gradients(self) -> Params:
         """What `backward` says: one dict for parameters, inputs and first state."""
         _, _, tape = self.run(self.arrays)
         grads, dxs, dstate = backward(self.cell, self.arrays, tape, self.dys, self.dstate)

@@ -12,6 +12,7 @@ import numpy as np
 from companion.activations import sigmoid, tanh
 from companion.cells import CELLS
 from companion.params import check_array, check_params
+from companion.types import Array, Params
 
 gru = CELLS["gru"]
 
@@ -26,7 +27,7 @@ class Tape(NamedTuple):
     n: np.ndarray
 
 
-def forward_gru2014(params, xs, h=None):
+def forward_gru2014(params: Params, xs: Array, h: Array | None = None) -> tuple[Array, Array, Tape]:
     """Run the GRU of 2014: n = tanh(V_n x + U_n (r ⊙ h_prev) + b), h = (1 - z) n + z h_prev.
 
     params: as of `init(CELLS["gru"], ...)`, gates r, z, n. xs: (T, B, D). h: first state (B, H),
@@ -51,7 +52,9 @@ def forward_gru2014(params, xs, h=None):
     return hs[1:].copy(), hs[T].copy(), Tape(xs.copy(), hs, r, z, n)
 
 
-def backward_gru2014(params, tape, dys, dh=None):
+def backward_gru2014(
+    params: Params, tape: Tape, dys: Array, dh: Array | None = None
+) -> tuple[Params, Array, Array]:
     """Carry the derivative of a loss back through `forward_gru2014`.
 
     dys: (T, B, H). dh: derivative for the last h (B, H), or None for zeros.

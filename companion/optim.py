@@ -2,8 +2,12 @@
 
 import numpy as np
 
+from companion.types import Params
 
-def sgd(params, grads, lr):
+Memory = tuple[int, Params, Params]  # of Adam: steps, first and second moments
+
+
+def sgd(params: Params, grads: Params, lr: float) -> Params:
     """One step of gradient descent, params - lr · grads.
 
     params, grads: dicts with the same names and shapes. lr: learning rate.
@@ -13,7 +17,9 @@ def sgd(params, grads, lr):
     return {name: params[name] - lr * grads[name] for name in params}
 
 
-def momentum(params, grads, velocity, lr, beta=0.9):
+def momentum(
+    params: Params, grads: Params, velocity: Params | None, lr: float, beta: float = 0.9
+) -> tuple[Params, Params]:
     """One step with momentum: velocity = beta · velocity + grads; params - lr · velocity.
 
     velocity: the dict returned by the step before, or None at first.
@@ -26,7 +32,13 @@ def momentum(params, grads, velocity, lr, beta=0.9):
     return sgd(params, velocity, lr), velocity
 
 
-def adam(params, grads, memory, lr, betas=(0.9, 0.999)):
+def adam(
+    params: Params,
+    grads: Params,
+    memory: Memory | None,
+    lr: float,
+    betas: tuple[float, float] = (0.9, 0.999),
+) -> tuple[Params, Memory]:
     """One step of Adam, with its usual ε of 1e-8.
 
     memory: the triple (number of steps, first moments, second moments) returned by the step
@@ -50,12 +62,12 @@ def adam(params, grads, memory, lr, betas=(0.9, 0.999)):
     return new, (steps, first, second)
 
 
-def global_norm(grads):
+def global_norm(grads: Params) -> float:
     """Square root of the sum of all squared entries of all arrays, a float."""
     return float(np.sqrt(sum(np.sum(np.square(g, dtype=np.float64)) for g in grads.values())))
 
 
-def clip_by_norm(grads, limit):
+def clip_by_norm(grads: Params, limit: float) -> tuple[Params, float]:
     """Scale all gradients by one factor so that their global norm is at most `limit`.
 
     Returns the clipped gradients, a new dict, and the norm before. The direction is kept.
@@ -67,7 +79,7 @@ def clip_by_norm(grads, limit):
     return {name: g * scale for name, g in grads.items()}, norm
 
 
-def clip_by_value(grads, limit):
+def clip_by_value(grads: Params, limit: float) -> Params:
     """Limit every entry to [-limit, limit]. Returns a new dict. The direction may change.
 
     Raises ValueError unless limit is positive.

@@ -1,12 +1,18 @@
 """The parameters of a cell: a flat dict of arrays, under torch's names and in torch's layout."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
+from numpy.typing import DTypeLike
 
-from companion.cells import find_cell
+from companion.cells import Cell, find_cell
 from companion.cells.cell import WEIGHTS
+from companion.types import ArrayOrTensor, Params
 
 
-def shapes(cell, D, H):
+def shapes(cell: Cell | str, D: int, H: int) -> dict[str, tuple[int, ...]]:
     """Shape of every parameter of `cell` for D inputs and H units: a dict name -> tuple."""
     cell = find_cell(cell)
     rows = len(cell.gates) * H
@@ -14,7 +20,9 @@ def shapes(cell, D, H):
     return found | {name: (H,) for name in cell.peepholes}
 
 
-def init(cell, D, H, rng, dtype=np.float64):
+def init(
+    cell: Cell | str, D: int, H: int, rng: np.random.Generator, dtype: DTypeLike = np.float64
+) -> Params:
     """Draw first parameters, each uniform in (-1/√H, 1/√H), as torch.nn does.
 
     D: number of inputs. H: number of units. rng: a `numpy.random.Generator`.
@@ -30,7 +38,7 @@ def init(cell, D, H, rng, dtype=np.float64):
     }
 
 
-def check_sizes(D, H, dtype):
+def check_sizes(D: int, H: int, dtype: DTypeLike) -> None:
     """Raise a ValueError unless a network can have D inputs, H units and weights of this dtype."""
     for name, size in {"D": D, "H": H}.items():
         if not isinstance(size, int | np.integer) or size < 1:
@@ -39,7 +47,7 @@ def check_sizes(D, H, dtype):
         raise ValueError(f"dtype must be float32 or float64, got {dtype!r}")
 
 
-def gate(cell, array, name):
+def gate(cell: Cell | str, array: ArrayOrTensor, name: str) -> ArrayOrTensor:
     """View of the rows of one gate: `gate(cell, params["weight_ih"], "f")` is W_f's input part.
 
     array: any parameter whose first axis is G·H. name: one of `cell.gates`.
@@ -57,7 +65,9 @@ def gate(cell, array, name):
     return array[k * H : (k + 1) * H]
 
 
-def check_array(name, array, shape, dtype=None):
+def check_array(
+    name: str, array: Any, shape: tuple[int | str, ...], dtype: DTypeLike | None = None
+) -> None:
     """Raise a ValueError unless `array` is a NumPy array of this shape and dtype.
 
     shape: a tuple of sizes, where a letter stands for any size. dtype: None for any of float32,
@@ -81,7 +91,7 @@ def _fits(shape, wanted):
     )
 
 
-def check_params(cell, params, D, dtype):
+def check_params(cell: Cell, params: Params, D: int, dtype: np.dtype) -> int:
     """Raise a ValueError that names the first parameter that is missing or does not fit.
 
     Keys that the cell does not use are left alone, so that one dict can hold a whole model.

@@ -1,11 +1,15 @@
 """From hidden states to a loss: a linear layer, and two losses with their derivatives."""
 
+from __future__ import annotations
+
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 
 from companion.params import check_array
+from companion.types import Array, Params
 
 
-def init_linear(H, K, rng, dtype=np.float64):
+def init_linear(H: int, K: int, rng: np.random.Generator, dtype: DTypeLike = np.float64) -> Params:
     """Draw the readout's parameters, uniform in (-1/√H, 1/√H), as torch.nn.Linear does.
 
     Returns {"weight": (K, H), "bias": (K,)}; the names do not clash with a cell's.
@@ -15,7 +19,7 @@ def init_linear(H, K, rng, dtype=np.float64):
     return {name: value.astype(dtype) for name, value in draw.items()}
 
 
-def linear(params, hs):
+def linear(params: Params, hs: Array) -> Array:
     """Outputs hs · weightᵀ + bias. hs: (..., H). Returns (..., K).
 
     Raises ValueError if hs does not end in the H of params["weight"] (K, H).
@@ -26,7 +30,7 @@ def linear(params, hs):
     return hs @ params["weight"].T + params["bias"]
 
 
-def linear_backward(params, hs, dys):
+def linear_backward(params: Params, hs: Array, dys: Array) -> tuple[Params, Array]:
     """Derivatives of `linear`. hs: (..., H) as given to it; dys: (..., K).
 
     Returns grads {"weight": (K, H), "bias": (K,)} and dhs (..., H).
@@ -38,7 +42,7 @@ def linear_backward(params, hs, dys):
     return grads, dys @ params["weight"]
 
 
-def log_softmax(logits):
+def log_softmax(logits: Array) -> Array:
     """Logarithms of softmax(logits), for any finite logits and -inf, which has probability 0.
 
     logits: (..., K), each row with a number above -inf. Returns the same shape.
@@ -49,7 +53,7 @@ def log_softmax(logits):
     return shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
 
 
-def cross_entropy(logits, targets):
+def cross_entropy(logits: Array, targets: ArrayLike) -> tuple[float, Array]:
     """Mean cross-entropy of softmax(logits) in nats, and its derivative.
 
     logits: (..., K). targets: whole numbers in 0 … K-1, of shape (...).
@@ -81,7 +85,7 @@ def cross_entropy(logits, targets):
     return loss, dlogits
 
 
-def squared_error(ys, targets):
+def squared_error(ys: Array, targets: Array) -> tuple[float, Array]:
     """Mean squared error, and its derivative. Both arrays have the same shape.
 
     Returns the loss, a float, and dys = 2 (ys - targets) / number of entries.

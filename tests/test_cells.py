@@ -179,6 +179,15 @@ def test_a_gate_that_is_left_out_forgets_no_longer():
     assert held_open(replace(CELLS["lstm"], forgets=None), "i", "none").forgets is None
 
 
+def test_a_cell_without_derivative_stays_without_one_when_a_gate_is_held_open():
+    cell = held_open(replace(CELLS["lstm"], derivative=None), "f", "forward_only")
+    params, xs = draw(cell)
+    ys, _, tape = forward(cell, params, xs)
+    assert cell.derivative is None
+    with pytest.raises(ValueError, match="forward_only must have a derivative to go backward"):
+        backward(cell, params, tape, np.ones_like(ys))
+
+
 @pytest.mark.parametrize("name", ["lstm", "lstm1997", "no_input_gate", "no_forget_gate"])
 def test_an_open_gate_stays_open_where_its_neighbour_is_not_finite(name):
     params, xs = draw(name)

@@ -9,7 +9,9 @@ from mutation.mutants import mutants
 
 SOURCE = '''
 """Text."""
-def f(a, b: int = 0):
+@overload
+def f(a: A, b: int = 0) -> A: ...
+def f(a: A | B, b: int = 0) -> A | B:
     """Text."""
     c, d = a[:b]
     c += d
@@ -27,10 +29,10 @@ def test_every_operator_sign_operand_constant_and_order_is_changed():
         new.setdefault(mutant.old, set()).add(mutant.new)
     assert ast.dump(tree) == before
     assert new == {
-        "def f(a, b: int=0):": {
-            "def f(b: int, a=0):",
-            "def f(a, b: int=1):",
-            "def f(a, b: int=-1):",
+        "def f(a: A | B, b: int=0) -> A | B:": {
+            "def f(b: int, a: A | B=0) -> A | B:",
+            "def f(a: A | B, b: int=1) -> A | B:",
+            "def f(a: A | B, b: int=-1) -> A | B:",
         },
         "c, d = a[:b]": {
             "d, c = a[:b]",

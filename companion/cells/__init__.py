@@ -18,7 +18,7 @@ CELLS = {cell.name: cell for cell in (rnn, lstm, peephole, coupled, gru, mgu, ls
 __all__ = ["CELLS", "Cell", "find_cell", "slstm"]
 
 
-def find_cell(cell):
+def find_cell(cell: Cell | str) -> Cell:
     """The cell itself, or the entry of `CELLS` of that name.
 
     Raises ValueError, with the names there are, for anything else.

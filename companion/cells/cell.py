@@ -6,6 +6,8 @@ from functools import cache, cached_property
 
 import numpy as np
 
+from companion.types import Derivative, Step
+
 WEIGHTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
 
@@ -42,14 +44,14 @@ class Cell:
     states: tuple[str, ...]
     carries: tuple[str, ...]
     kept: tuple[str, ...]
-    step: Callable
-    derivative: Callable | None
+    step: Step
+    derivative: Derivative | None
     peepholes: tuple[str, ...] = ()
     split: tuple[str, ...] = ()
     forgets: tuple[str, int] | None = None
-    loops: Callable | None = None
+    loops: Callable[[np.dtype], tuple[Callable, Callable] | None] | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("gates", "states", "carries", "kept", "peepholes", "split"):
             if not isinstance(getattr(self, name), tuple):
                 raise ValueError(f"{name} must be a tuple of names, got {getattr(self, name)!r}")
@@ -62,32 +64,32 @@ class Cell:
         if self.forgets and not (self.forgets[0] in self.gates and self.forgets[1] in (1, -1)):
             raise ValueError(f"forgets must be one of {self.gates} and 1 or -1, got {self.forgets}")
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"<cell {self.name!r}: gates {' '.join(self.gates)}, state {' '.join(self.states)}>"
 
     @property
-    def parameters(self):
+    def parameters(self) -> tuple[str, ...]:
         """Names of the cell's parameters, in the order of the flat dict."""
         return WEIGHTS + self.peepholes
 
     @property
-    def pre_activations(self):
+    def pre_activations(self) -> tuple[str, ...]:
         """Names of what `step` takes as `a`: a_i and so on, for a split gate a_n and a_hn."""
         return tuple(f"a_{g}" for g in self.gates) + tuple(f"a_h{g}" for g in self.split)
 
     @cached_property
-    def carried(self):
+    def carried(self) -> list[int]:
         """Positions among the states of those that are carried elementwise."""
         return [self.states.index(name) for name in self.carries]
 
     @property
-    def joint(self):
+    def joint(self) -> int:
         """Number of gates that take one sum of input part and recurrent part."""
         return len(self.gates) - len(self.split)
 
 
 @cache
-def check_returns(cell, derivative):
+def check_returns(cell: Cell, derivative: bool) -> None:
     """Raise a ValueError unless `step`, or `derivative`, returns as many values as the cell names.
 
     Each is tried once on a single unit, and what is known of a cell is not tried again.

@@ -1,14 +1,16 @@
 """A cell without one of its gates: the gate is held open, and its weights are gone."""
 
 from dataclasses import replace
+from typing import Any
 
 from companion.activations import constant
+from companion.cells.cell import Cell
 
 # sigmoid(1e4) is exactly 1 in every precision, and its slope exactly 0.
 OPEN = 10000.0
 
 
-def held_open(cell, gate, name):
+def held_open(cell: Cell, gate: str, name: str) -> Cell:
     """The cell with one gate, or its peephole, taken out: the gate is 1 at every step.
 
     cell: a `Cell`. gate: one of its gates, a sigmoid. name: of the new cell.
@@ -16,7 +18,8 @@ def held_open(cell, gate, name):
     k = cell.gates.index(gate)
     has_peephole = f"p_{gate}" in cell.peepholes
     m = cell.peepholes.index(f"p_{gate}") if has_peephole else 0
-    with_gate, with_gate_derivative = cell.step, cell.derivative
+    with_gate = cell.step
+    with_gate_derivative: Any = cell.derivative
 
     def all_gates(a):
         return a[:k] + (constant(a[0], OPEN),) + a[k:]
@@ -38,5 +41,5 @@ def held_open(cell, gate, name):
         peepholes=tuple(p for p in cell.peepholes if p != f"p_{gate}"),
         forgets=None if cell.forgets and cell.forgets[0] == gate else cell.forgets,
         step=step,
-        derivative=derivative,
+        derivative=derivative if cell.derivative else None,
     )

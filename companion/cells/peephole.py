@@ -1,11 +1,17 @@
 """LSTM with peepholes (Gers, Schraudolph and Schmidhuber 2002), and Greff's (2017) ablations."""
 
+from collections.abc import Callable
+
 from companion.activations import identity, one_slope, sigmoid, tanh, tanh_slope
 from companion.cells.cell import Cell
 from companion.cells.held_open import held_open
 
 
-def peephole_cell(name, squash_g=(tanh, tanh_slope), squash_c=(tanh, tanh_slope)):
+def peephole_cell(
+    name: str,
+    squash_g: tuple[Callable, Callable] = (tanh, tanh_slope),
+    squash_c: tuple[Callable, Callable] = (tanh, tanh_slope),
+) -> Cell:
     """A peephole cell with these activations of the candidate and of the cell state.
 
     squash_g, squash_c: pairs of a function and of its derivative, given the function's value.

@@ -10,19 +10,27 @@ from typing import NamedTuple
 
 import numpy as np
 
+from companion.cells import Cell
 from companion.engine.unroll import backward, forward
 from companion.params import check_array
+from companion.types import Array, Params, State
 
 
 class Checkpoints(NamedTuple):
     """What `forward_checkpointed` keeps: the inputs, and the state before every stretch."""
 
     xs: np.ndarray  #: (T, B, D)
-    states: list[tuple[np.ndarray, ...] | None]  #: one tuple of (B, H) a stretch; None is zeros
+    states: list[State | None]  #: one tuple of (B, H) a stretch; None is zeros
     every: int  #: steps in a stretch
 
 
-def forward_checkpointed(cell, params, xs, state=None, every=None):
+def forward_checkpointed(
+    cell: Cell | str,
+    params: Params,
+    xs: Array,
+    state: State | None = None,
+    every: int | None = None,
+) -> tuple[Array, State, Checkpoints]:
     """`forward`, keeping only the state of every `every`-th step.
 
     every: steps between checkpoints; None means √T, rounded up.
@@ -34,25 +42,35 @@ def forward_checkpointed(cell, params, xs, state=None, every=None):
         every = max(1, math.ceil(math.sqrt(len(xs))))
     if every < 1:
         raise ValueError(f"every must be at least 1, got {every}")
-    states, ys = [], []
+    states: list[State | None] = []
+    ys = []
     for start in range(0, max(len(xs), 1), every):  # at least one stretch, if need be an empty one
         states.append(state)
         part, state, _ = forward(cell, params, xs[start : start + every], state, keep_tape=False)
         ys.append(part)
+    assert state is not None  # there was a stretch
     return np.concatenate(ys), state, Checkpoints(np.array(xs, order="C"), states, every)
 
 
-def backward_checkpointed(cell, params, checkpoints, dys, dstate=None):
+def backward_checkpointed(
+    cell: Cell | str,
+    params: Params,
+    checkpoints: Checkpoints,
+    dys: Array,
+    dstate: State | None = None,
+) -> tuple[Params, Array, State]:
     """`backward`, computing the tape of one stretch at a time again from its checkpoint.
 
     checkpoints: as returned by `forward_checkpointed`. Everything else as in `backward`.
     """
     xs, states, every = checkpoints
     check_array("dys", dys, (*xs.shape[:2], "H"), xs.dtype)
-    grads, dxs = {}, np.empty_like(xs)
+    grads: Params = {}
+    dxs = np.empty_like(xs)
     for k in reversed(range(len(states))):
         stretch = slice(k * every, (k + 1) * every)
         _, _, tape = forward(cell, params, xs[stretch], states[k])
         part, dxs[stretch], dstate = backward(cell, params, tape, dys[stretch], dstate)
         grads = {name: grads[name] + part[name] if grads else part[name] for name in part}
+    assert dstate is not None  # there was a stretch
     return grads, dxs, dstate

@@ -14,16 +14,17 @@ from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from types import CellType, FunctionType
+from typing import Any
 
 import numpy as np
 
-from companion.cells import find_cell
+from companion.cells import Cell, find_cell
 from companion.cells.cell import check_returns
 from companion.engine.fingerprint import FAST, SCALAR, fingerprint
 from companion.engine.loop_source import loop_source
 
 
-def compiled(cell):
+def compiled(cell: Cell | str) -> Cell:
     """The cell with compiled loops, accepted wherever a cell is; float32 and float64.
 
     cell: an entry of `CELLS` or its name, or a `Cell` of your own, whose step and derivative also
@@ -50,7 +51,7 @@ def _compiled(cell, digest):
     return replace(cell, loops=cache(partial(_build, cell, digest)))
 
 
-def cache_folder():
+def cache_folder() -> Path:
     """Where compiled code is kept: `companion` in $XDG_CACHE_HOME, or in ~/.cache."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "companion"
@@ -68,7 +69,9 @@ def _build(cell, digest, dtype):
     source = loop_source(cell)
     path = _store(f"{cell.name}_{dtype}", source, digest)
     spec = importlib.util.spec_from_file_location(f"companion_{path.stem}", path)
-    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    assert spec is not None and spec.loader is not None  # as for any file that ends in .py
+    module: Any = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
     module.step = _scalar(cell.step, dtype.type)
     module.derivative = _scalar(cell.derivative, dtype.type)
     module.FAST = FAST

@@ -8,6 +8,7 @@ from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 import numpy as np
 
 from companion.activations import constant, exp, log_sigmoid, maximum, sigmoid, tanh
+from companion.cells.cell import Cell
 
 # Rounding may be rearranged, but nan and inf keep their meaning.
 FAST = {"contract", "reassoc", "arcp", "nsz"}
@@ -16,7 +17,7 @@ SCALAR = (sigmoid, tanh, log_sigmoid, exp, maximum, constant)
 PLAIN = (type(None), bool, int, float, complex, str, bytes, np.generic)
 
 
-def fingerprint(cell):
+def fingerprint(cell: Cell) -> str:
     """Text that differs whenever the compiled code of `cell` could.
 
     It takes in the code of `step` and `derivative` and of every function that they call, and the
@@ -27,7 +28,7 @@ def fingerprint(cell):
 
     scalar = Path(__file__).with_name("scalar.py").read_bytes()
     versions = numba.__version__, np.__version__, sys.version_info[:3], sorted(FAST), scalar
-    seen = {}
+    seen: dict[FunctionType, object] = {}
     return repr((versions, [_function(f, seen) for f in (cell.step, cell.derivative)]))
 
 

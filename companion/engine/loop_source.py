@@ -1,5 +1,7 @@
 """Python text of the loops over time that `companion.engine.compiled` compiles around a cell."""
 
+from companion.cells.cell import Cell
+
 # Units worked on at a time.
 W = 64
 # From this batch and this size of the weight on, BLAS is faster at weight @ h.T than at
@@ -31,7 +33,7 @@ def turn(source, target):
 '''
 
 
-def loop_source(cell):
+def loop_source(cell: Cell) -> str:
     """Python text of the two loops for a cell with these gates, states, kept values, peepholes.
 
     A row is worked in blocks of at most W units, which are copied into one array, worked on, and
@@ -83,6 +85,7 @@ def loop_source(cell):
         "                n = min(W, H - m)",
     ]
 
+    sources: list[tuple[str, ...]]
     sources = [(gate("a_x[t, b]", k), gate("a_h[b]", k), gate("b_x", k)) for k in range(joint)]
     sources += [(gate("a_x[t, b]", joint + k), gate("b_x", joint + k)) for k in range(split)]
     sources += [(gate("a_h[b]", joint + k), gate("b_h", k)) for k in range(split)]

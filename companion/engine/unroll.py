@@ -5,15 +5,17 @@ the recurrence, one product a step, is in `companion.engine.loops`, or compiled.
 elementwise (see `companion.cells.Cell`).
 """
 
+from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 
-from companion.cells import find_cell
+from companion.cells import Cell, find_cell
 from companion.cells.cell import check_returns
 from companion.engine.loops import backward_loop, forward_loop, steps_within
 from companion.params import check_array, check_params
+from companion.types import Array, Params, State
 
 # Steps are taken in chunks of about this many pre-activations: memory beyond the tape stays
 # bounded however long the sequence, and the products of a chunk are large enough to be fast.
@@ -28,7 +30,17 @@ class Tape(NamedTuple):
     kept: np.ndarray  #: (K, T, B, H), K kept values
 
 
-def forward(cell, params, xs, state=None, keep_tape=True):
+@overload
+def forward(
+    cell: Cell | str, params: Params, xs: Array, state: State | None = None
+) -> tuple[Array, State, Tape]: ...
+@overload
+def forward(
+    cell: Cell | str, params: Params, xs: Array, state: State | None = None, keep_tape: bool = True
+) -> tuple[Array, State, Tape | None]: ...
+def forward(
+    cell: Cell | str, params: Params, xs: Array, state: State | None = None, keep_tape: bool = True
+) -> tuple[Array, State, Tape | None]:
     """Run `cell` over a batch of sequences.
 
     cell: an entry of `CELLS` or its name, or a `Cell` of your own.
@@ -50,7 +62,9 @@ def forward(cell, params, xs, state=None, keep_tape=True):
     return ys, last, tape
 
 
-def forward_unchecked(cell, params, xs, first, keep_tape):
+def forward_unchecked(
+    cell: Cell, params: Params, xs: Array, first: State, keep_tape: bool
+) -> tuple[Array, State, Array, Array]:
     """`forward` for arguments that fit; the first state is not None.
 
     Returns ys, the last state, and the states and kept of a `Tape`, which are whole if it is kept.
@@ -82,7 +96,9 @@ def forward_unchecked(cell, params, xs, first, keep_tape):
     return ys, last, states, kept
 
 
-def backward(cell, params, tape, dys, dstate=None):
+def backward(
+    cell: Cell | str, params: Params, tape: Tape, dys: Array, dstate: State | None = None
+) -> tuple[Params, Array, State]:
     """Carry the derivative of a loss back through time: the hand-derived BPTT of chapter 3.
 
     params, tape: as given to and returned by `forward`.
@@ -108,7 +124,9 @@ def backward(cell, params, tape, dys, dstate=None):
     return backward_unchecked(cell, params, tape, dys, last)
 
 
-def backward_unchecked(cell, params, tape, dys, last):
+def backward_unchecked(
+    cell: Cell, params: Params, tape: Tape, dys: Array, last: State
+) -> tuple[Params, Array, State]:
     """`backward` for arguments that fit; last: its dstate, not None."""
     xs, states, kept = tape
     (T, B, D), dtype = xs.shape, xs.dtype
@@ -123,7 +141,7 @@ def backward_unchecked(cell, params, tape, dys, last):
     steps = steps_within(CHUNK, B * len(cell.gates) * H)
     da_x = np.empty((min(T, steps), B, rows), dtype)
     da_h = np.empty_like(da_x) if cell.split else da_x
-    sums = None
+    sums: Any = None
     for stop in range(T, 0, -steps) or (0,):  # without a step, too, the sums have their shapes
         start = max(stop - steps, 0)
         n = stop - start
@@ -144,7 +162,7 @@ def backward_unchecked(cell, params, tape, dys, last):
     return grads, dxs, tuple(dstate)
 
 
-def history(cell, tape):
+def history(cell: Cell | str, tape: Tape) -> Params:
     """Everything the cell computed at every step, for plots: a dict name -> (T, B, H).
 
     The names are those of `cell.kept` (gates, candidate) and `cell.states`; the arrays are copies.
@@ -155,7 +173,7 @@ def history(cell, tape):
     return {name: np.array(values) for name, values in named.items()}
 
 
-def _loops(cell, params, dtype):
+def _loops(cell: Cell, params: Params, dtype: np.dtype) -> tuple[Callable, Callable, State]:
     """The two loops over time that run this cell: compiled ones if it has them, or plain NumPy."""
     p = tuple(params[name] for name in cell.peepholes)
     found = cell.loops(dtype) if cell.loops else None

@@ -29,7 +29,7 @@ OTHER_OPERATORS = {
     ast.In: (ast.NotIn,),
     ast.NotIn: (ast.In,),
 }
-# What an error says, and types in annotations, are no part of what is computed.
+# What an error says, and types in annotations and overloads, are no part of what is computed.
 NO_PART = (ast.Raise, ast.JoinedStr, ast.Import, ast.ImportFrom)
 NO_FIELD = ("annotation", "returns")
 # Their order is the order of tables and no more.
@@ -52,7 +52,7 @@ def mutants(module, tree):
 
 def _in_block(block, module, function, scopes):
     for k, statement in enumerate(block):
-        if isinstance(statement, NO_PART):
+        if isinstance(statement, NO_PART) or _is_overload(statement):
             continue
         old = _line(statement)
         seen = {old}
@@ -73,6 +73,10 @@ def _in_block(block, module, function, scopes):
             within = [_groups(statement), *scopes]
         for name in ("body", "orelse"):
             yield from _in_block(getattr(statement, name, []), module, inner, within)
+
+
+def _is_overload(statement):
+    return "overload" in map(ast.unparse, getattr(statement, "decorator_list", ()))
 
 
 def _is_registry(statement):
