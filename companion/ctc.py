@@ -7,15 +7,23 @@ They are followed on 2n + 1 places, a blank between all labels and at both ends:
 Source: Graves, Fernández, Gomez and Schmidhuber (2006).
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from companion.params import check_array
 from companion.readout import log_softmax
+from companion.types import Array
 
 BLANK = 0
 
 
-def ctc_loss(logits, labels, lengths=None):
+def ctc_loss(
+    logits: Array, labels: Sequence[ArrayLike], lengths: ArrayLike | None = None
+) -> tuple[Array, Array]:
     """Minus log-probability of a label for each sequence, and its derivative.
 
     logits: (T, B, K), before the softmax; -inf is a class of probability 0. labels: one sequence
@@ -47,7 +55,7 @@ def ctc_loss(logits, labels, lengths=None):
     return losses, dlogits
 
 
-def ctc_alignment(logits, label):
+def ctc_alignment(logits: Array, label: ArrayLike) -> Array:
     """When a label is said: the share of all its paths that are at each place, step by step.
 
     logits: (T, K), of one sequence. label: n whole numbers in 1 … K-1.

@@ -5,23 +5,32 @@ a translator. `ctc_greedy` and `ctc_beam_search` read a CTC network, which gives
 of all steps at once (`companion.ctc`). All take one sequence at a time, and natural logarithms.
 """
 
+from __future__ import annotations
+
 from collections import defaultdict
+from collections.abc import Callable
 from math import exp, inf, log1p
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from companion.ctc import BLANK
+
+# From a state and a token to the log-probabilities of the next token, and the state after it.
+NextToken = Callable[[Any, int], tuple[ArrayLike, Any]]
+Tokens = tuple[int, ...]
+Scores = dict[Tokens, float]
 
 
 class Hypothesis(NamedTuple):
     """An output that a search has found: `tokens`, a tuple, and `score`, its log-probability."""
 
-    tokens: tuple
+    tokens: Tokens
     score: float
 
 
-def greedy(step, start, end, limit):
+def greedy(step: NextToken, start: tuple[Any, int], end: int, limit: int) -> Hypothesis:
     """Take the likeliest token at each step.
 
     step: a pure function step(state, token) -> log-probabilities of the next token (K,), state.
@@ -41,7 +50,9 @@ def greedy(step, start, end, limit):
     return Hypothesis(tokens, score)
 
 
-def beam_search(step, start, end, limit, width):
+def beam_search(
+    step: NextToken, start: tuple[Any, int], end: int, limit: int, width: int
+) -> list[Hypothesis]:
     """Go on with the `width` likeliest beginnings at each step, not with one.
 
     step, start, end, limit: as for `greedy`, which is the search of width 1.
@@ -55,7 +66,8 @@ def beam_search(step, start, end, limit, width):
     """
     state, token = _check_search(start, end, limit)
     _check_whole("width", width)
-    beam, done = [(Hypothesis((), 0.0), state, token)], []
+    beam = [(Hypothesis((), 0.0), state, token)]
+    done: list[Hypothesis] = []
     for _ in range(limit):
         grown = []
         for (tokens, score), state, token in beam:
@@ -72,7 +84,7 @@ def beam_search(step, start, end, limit, width):
     return sorted(done + [h for h, _, _ in beam], key=lambda h: -h.score)
 
 
-def ctc_greedy(log_probs):
+def ctc_greedy(log_probs: ArrayLike) -> Hypothesis:
     """Take the likeliest class at each step, merge equal neighbours, drop the blanks.
 
     log_probs: (T, K), with the blank as class 0.
@@ -88,7 +100,9 @@ def ctc_greedy(log_probs):
     return Hypothesis(tokens, sum(log_probs.max(1).tolist(), 0.0))
 
 
-def ctc_beam_search(log_probs, width, language=None):
+def ctc_beam_search(
+    log_probs: ArrayLike, width: int, language: Callable[[Tokens], ArrayLike] | None = None
+) -> list[Hypothesis]:
     """Sum the paths of each beginning; go on with the `width` likeliest at each step.
 
     log_probs: (T, K), with the blank as class 0. width: how many beginnings are kept.
@@ -105,10 +119,12 @@ def ctc_beam_search(log_probs, width, language=None):
     log_probs = _check_log_probs("log_probs", log_probs, ("T", "K"))
     _check_whole("width", width)
     K = log_probs.shape[1]
-    extra = {}  # what language says, once for each beginning
+    extra: dict[Tokens, list[float]] = {}  # what language says, once for each beginning
+    beam: dict[Tokens, tuple[float, float]]
     beam = {(): (0.0, -inf)}  # log-probability of the paths that end in a blank, and in a label
     for log_p in log_probs.tolist():
-        blank, label = defaultdict(lambda: -inf), defaultdict(lambda: -inf)
+        blank: Scores = defaultdict(lambda: -inf)
+        label: Scores = defaultdict(lambda: -inf)
         for tokens, (after_blank, after_label) in beam.items():
             both = _log_add(after_blank, after_label)
             blank[tokens] = both + log_p[BLANK]

@@ -9,9 +9,14 @@ They differ in `seen`, the share that counting gives, and `rest`, what it leaves
 histories. Source of all formulas: Chen and Goodman (1999).
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
+
+from companion.types import Array
 
 
 @dataclass(frozen=True)
@@ -24,9 +29,9 @@ class Counts:
     """
 
     K: int
-    keys: tuple
-    times: tuple
-    before: tuple
+    keys: tuple[Array, ...]
+    times: tuple[Array, ...]
+    before: tuple[Array, ...]
 
 
 @dataclass(frozen=True)
@@ -34,12 +39,12 @@ class Ngram:
     """A smoothed model: `seen` of each n-gram, and `rest` of each history, order by order."""
 
     K: int
-    keys: tuple
-    seen: tuple
-    rest: tuple
+    keys: tuple[Array, ...]
+    seen: tuple[Array, ...]
+    rest: tuple[Array, ...]
 
 
-def count(text, K, order):
+def count(text: ArrayLike, K: int, order: int) -> Counts:
     """Count all n-grams of a text up to `order`. text: (N,), whole numbers in 0 … K-1.
 
     Returns `Counts`. Raises ValueError for another text, or unless 1 <= order <= N.
@@ -47,7 +52,9 @@ def count(text, K, order):
     text = _check_text("text", text, K)
     if not (isinstance(order, (int, np.integer)) and 1 <= order <= len(text)):
         raise ValueError(f"order must be a whole number in 1 … {len(text)}, got {order!r}")
-    keys, times, before = [], [], []
+    keys: list[Array] = []
+    times: list[Array] = []
+    before: list[Array] = []
     shorter = np.zeros(len(text) + 1, np.int64)  # the empty history, before each place
     for n in range(1, order + 2):
         # The n-gram that ends at a place: the shorter one that ends just before, and the symbol.
@@ -63,7 +70,7 @@ def count(text, K, order):
     return Counts(K, tuple(keys[:order]), tuple(times[:order]), tuple(before))
 
 
-def kneser_ney(counts, order=None, discounts=3):
+def kneser_ney(counts: Counts, order: int | None = None, discounts: int = 3) -> Ngram:
     """Interpolated Kneser-Ney smoothing: take a discount D off each count, for shorter histories.
 
     seen = (c - D) / c(h) and rest = (sum of D over all that follows h) / c(h). At the highest
@@ -88,7 +95,7 @@ def kneser_ney(counts, order=None, discounts=3):
     return Ngram(counts.K, counts.keys[:order], tuple(seen), tuple(rest))
 
 
-def witten_bell(counts, order=None):
+def witten_bell(counts: Counts, order: int | None = None) -> Ngram:
     """Witten-Bell smoothing: the more different symbols followed a history, the likelier a new one.
 
     With N(h) different symbols seen after h, seen = c / (c(h) + N(h)) and
@@ -107,7 +114,7 @@ def witten_bell(counts, order=None):
     return Ngram(counts.K, counts.keys[:order], tuple(seen), tuple(rest))
 
 
-def log2_probabilities(model, text):
+def log2_probabilities(model: Ngram, text: ArrayLike) -> Array:
     """Log2 of the probability of each symbol of a text, given the symbols before it.
 
     text: (N,), whole numbers in 0 … K-1. Returns (N,); minus its mean is the bits a symbol.

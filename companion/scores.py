@@ -1,11 +1,14 @@
 """How sure a success rate is, and whether two methods differ, over a few runs."""
 
+from __future__ import annotations
+
 from math import comb
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 
-def wilson_interval(successes, runs, z=1.96):
+def wilson_interval(successes: float, runs: float, z: float = 1.96) -> tuple[float, float]:
     """Interval of a success rate, counted as `successes` of `runs`: (low, high).
 
     z: half-width in standard deviations; 1.96 is 95 %. Unlike rate ± z·sd it stays within 0 … 1
@@ -20,7 +23,7 @@ def wilson_interval(successes, runs, z=1.96):
     return max(0.0, float(center - half)), min(1.0, float(center + half))
 
 
-def mcnemar(first, second):
+def mcnemar(first: ArrayLike, second: ArrayLike) -> float:
     """Probability of a difference at least this large by chance, for two methods on the same seeds.
 
     first, second: whether each method succeeded, seed by seed in one order. Only seeds on which

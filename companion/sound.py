@@ -1,13 +1,20 @@
 """From a sound wave to features that a network reads: 25 ms frames, mel bands, logarithms."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike
+
+from companion.types import Array
 
 WIDTH = 0.025  # seconds of sound in a frame
 HOP = 0.010  # seconds from the start of a frame to the start of the next one
 FLOOR = 1e-6  # energy that silence counts as: the logarithm of 0 is no number
 
 
-def log_mel(wave, rate, bands=26):
+def log_mel(wave: Array, rate: float, bands: int = 26) -> Array:
     """Log energies of a wave in mel bands, frame by frame: float32 of shape (T, bands).
 
     wave: floats (N,), full scale being -1 … 1. rate: samples a second. bands: number of filters.
@@ -21,7 +28,7 @@ def log_mel(wave, rate, bands=26):
     return np.log(np.maximum(energies, FLOOR)).astype(np.float32)
 
 
-def spectrogram(wave, rate):
+def spectrogram(wave: Array, rate: float) -> Array:
     """Power of each frame at equally spaced frequencies: float64 of shape (T, size).
 
     wave, rate: as in `log_mel`. Column k is the frequency k · rate / 2 / (size - 1) Hz, from 0 to
@@ -34,7 +41,7 @@ def spectrogram(wave, rate):
     return np.abs(np.fft.rfft(cut * np.hanning(cut.shape[1]), n)) ** 2
 
 
-def frames(wave, rate):
+def frames(wave: Array, rate: float) -> Array:
     """Overlapping pieces of a wave, 25 ms long, one every 10 ms: (T, samples).
 
     A frame starts at the sample nearest to its time, so that frames do not drift where 10 ms are
@@ -55,7 +62,7 @@ def frames(wave, rate):
     return wave[starts[:, None] + np.arange(width)]
 
 
-def mel_filters(bands, size, rate):
+def mel_filters(bands: int, size: int, rate: float) -> Array:
     """Triangular filters, equally spaced on the mel scale: float64 of shape (bands, size).
 
     size: number of frequencies, from 0 to rate / 2, as `spectrogram` has them. Filter k rises
@@ -78,7 +85,7 @@ def mel_filters(bands, size, rate):
     return filters
 
 
-def mel(f):
+def mel(f: ArrayLike) -> Any:
     """Hertz to mel, a scale on which equal steps sound about equally wide.
 
     Source: O'Shaughnessy (1987), 2595 log10(1 + f / 700).
@@ -86,6 +93,6 @@ def mel(f):
     return 2595 * np.log10(1 + np.asarray(f) / 700)
 
 
-def hertz(m):
+def hertz(m: ArrayLike) -> Any:
     """Mel to hertz, the inverse of `mel`."""
     return 700 * (10 ** (np.asarray(m) / 2595) - 1)

@@ -1,11 +1,17 @@
 """Utterances out of recordings of single words, and ways to make them sound new."""
 
+from collections.abc import Sequence
+
 import numpy as np
+
+from companion.types import Array
 
 PAUSE = 0.3  # seconds of the longest pause between two words
 
 
-def join(waves, rate, rng, pause=PAUSE):
+def join(
+    waves: Sequence[Array], rate: float, rng: np.random.Generator, pause: float = PAUSE
+) -> tuple[Array, Array, Array]:
     """One wave of several, after one another, with pauses before, between and after them.
 
     waves: float arrays (N_k,) of one speaker. rate: samples a second. Each pause is drawn between
@@ -27,7 +33,7 @@ def join(waves, rate, rng, pause=PAUSE):
     return whole, starts, ends
 
 
-def speed(wave, factor):
+def speed(wave: Array, factor: float) -> Array:
     """The wave played `factor` times as fast: shorter, and higher in the same ratio.
 
     So a voice turns into that of a smaller or larger person. wave: float array (N,).
@@ -40,14 +46,14 @@ def speed(wave, factor):
     return np.interp(at, np.arange(len(wave)), wave).astype(np.float32)
 
 
-def add_noise(wave, decibels, rng):
+def add_noise(wave: Array, decibels: float, rng: np.random.Generator) -> Array:
     """The wave with white noise, whose power is so many decibels below its own."""
     power = np.mean(np.square(wave, dtype=np.float64)) * 10 ** (-decibels / 10)
     noise = rng.standard_normal(len(wave), np.float32)
     return wave.astype(np.float32) + np.float32(np.sqrt(power)) * noise
 
 
-def mask(x, rng, bands, steps):
+def mask(x: Array, rng: np.random.Generator, bands: int, steps: int) -> Array:
     """Features (T, D) with two stretches of bands and two of steps set to 0.
 
     bands, steps: the most that one stretch takes; how many it does is drawn from 0 on.
@@ -61,7 +67,7 @@ def mask(x, rng, bands, steps):
     return x
 
 
-def normalised(x):
+def normalised(x: Array) -> Array:
     """Features (T, D) with mean 0 and standard deviation 1 in each of the D over the utterance.
 
     It takes away how loud someone speaks, and most of the microphone. A constant one becomes 0.
