@@ -40,7 +40,6 @@ CHAPTERS = {
     "8": (5, 0, "Outlook", "limits and research"),
     "9": (5, 1, "Questions", "short answers"),
 }
-WHOLE = ("", "1", "2", "3", "4", "5", "6")  # the others are drawn paler
 
 
 def chapter_map():
@@ -50,9 +49,8 @@ def chapter_map():
     for chapter, (row, column, name, note) in CHAPTERS.items():
         x = 350 if column is None else (170, 530)[column]
         y, left = 52 + step * row, x - width / 2
-        whole = chapter in WHOLE
-        c.box(left, y - high / 2, width, high, INK, "#dfe6f0" if whole else "#f6f7f9", 16, 2.5)
-        c.box(left + 12, y - 26, 52, 52, None, INK if whole else GREY, 26)
+        c.box(left, y - high / 2, width, high, INK, "#dfe6f0", 16, 2.5)
+        c.box(left + 12, y - 26, 52, 52, None, INK, 26)
         if chapter:
             c.text(left + 38, y, chapter, 28, "#ffffff", bold=True)
         else:
