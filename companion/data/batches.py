@@ -1,9 +1,23 @@
 """From data to what `companion.train.fit` takes: a function of the epoch that gives batches."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
 import numpy as np
+from numpy.typing import ArrayLike
+
+from companion.types import Array, Batches
+
+if TYPE_CHECKING:
+    import torch
+    from torch.nn.utils.rnn import PackedSequence
+
+    from companion.tasks import Batch
 
 
-def streams(numbers, B):
+def streams(numbers: Array, B: int) -> Array:
     """Cut one long sequence into B equally long ones that are read side by side.
 
     numbers: shape (N,). Returns shape (N // B, B): column b is the b-th stretch of the text, so
@@ -17,7 +31,7 @@ def streams(numbers, B):
     return numbers[: T * B].reshape(B, T).T.copy()
 
 
-def stretches(numbers, B, n):
+def stretches(numbers: ArrayLike, B: int, n: int) -> Batches:
     """Batches of a text in order, for `fit` with `Options(carry=True)`. Needs torch.
 
     numbers: shape (N,), whole numbers. B: streams read side by side. n: steps in a stretch, over
@@ -43,7 +57,9 @@ def stretches(numbers, B, n):
     return batches
 
 
-def draws(make, B, count, seed=0):
+def draws(
+    make: Callable[[np.random.Generator, int], Batch], B: int, count: int, seed: int = 0
+) -> Batches:
     """Batches of fresh sequences of a task, for `fit`. Needs torch.
 
     make: make(rng, B) gives a `companion.tasks.Batch`, such as `partial(tasks.adding, T=50)`.
@@ -63,7 +79,9 @@ def draws(make, B, count, seed=0):
     return batches
 
 
-def padded(sequences, labels, B, seed=None, alike=1):
+def padded(
+    sequences: Sequence[Array], labels: ArrayLike, B: int, seed: int | None = None, alike: int = 1
+) -> Batches:
     """Batches of sequences of unequal length, filled up with zeros, for `fit`. Needs torch.
 
     sequences: N arrays (T_k, D) or (T_k,). labels: N whole numbers. B: sequences in a batch.
@@ -104,7 +122,7 @@ def padded(sequences, labels, B, seed=None, alike=1):
     return batches
 
 
-def packed(x, lengths):
+def packed(x: torch.Tensor, lengths: torch.Tensor) -> PackedSequence:
     """A padded batch as torch packs it, so that no layer ever sees the filling. Needs torch.
 
     x: (T, B, D). lengths: (B,), each from 1 to T, in any order.

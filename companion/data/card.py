@@ -18,11 +18,11 @@ class Card(NamedTuple):
     split: str
     checksum: str
 
-    def __str__(self):
+    def __str__(self) -> str:
         """One line a field, for `print`."""
         return "\n".join(f"{field:9} {value}" for field, value in self._asdict().items())
 
 
-def sha256(content):
+def sha256(content: bytes) -> str:
     """The checksum of bytes, as a `Card` has it."""
     return hashlib.sha256(content).hexdigest()

@@ -18,7 +18,7 @@ class Demand(NamedTuple):
     card: Card
 
 
-def load_demand():
+def load_demand() -> Demand:
     """Electricity demand of Victoria, Australia, in every half hour of 2014.
 
     Returns `demand` in GW and `temperature` in °C, measured in Melbourne, both float64 of shape

@@ -3,6 +3,7 @@
 import io
 import wave
 from importlib.resources import files
+from os import PathLike
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from companion.data.card import Card, sha256
 from companion.data.folders import read
 from companion.data.sources import whole_folder
+from companion.types import Array
 
 RATE = 8000
 FILE = "asterisk_digits.npz"
@@ -23,14 +25,14 @@ class Recordings(NamedTuple):
     digits: int64 of shape (N,), 0 to 9.
     """
 
-    waves: list
+    waves: list[Array]
     digits: np.ndarray
 
 
 class FSDD(NamedTuple):
     """What `fetch_fsdd` returns: `Recordings` by the speaker's name, samples a second, a card."""
 
-    speakers: dict
+    speakers: dict[str, Recordings]
     rate: int
     card: Card
 
@@ -43,7 +45,7 @@ class AsteriskDigits(NamedTuple):
     card: Card
 
 
-def fetch_fsdd(folder=None, download=True):
+def fetch_fsdd(folder: str | PathLike | None = None, download: bool = True) -> FSDD:
     """Free Spoken Digits: six people, each of whom says each of ten digits fifty times.
 
     folder: the one that has `recordings/{digit}_{speaker}_{take}.wav`; None means that of
@@ -77,7 +79,7 @@ def fetch_fsdd(folder=None, download=True):
     return FSDD(speakers, RATE, card)
 
 
-def load_asterisk_digits():
+def load_asterisk_digits() -> AsteriskDigits:
     """The digits of a telephone exchange: one woman says zero to nine, once each.
 
     Returns `recordings`, ten waves in the order of the digits, `rate`, 8000, and a `card`.
@@ -98,7 +100,7 @@ def load_asterisk_digits():
     return AsteriskDigits(Recordings(waves, np.arange(10)), RATE, card)
 
 
-def read_wav(name, content):
+def read_wav(name: str, content: bytes) -> Array:
     """The samples of a WAV file's bytes, float32 in -1 … 1.
 
     Raises ValueError, with the file's name, unless it is mono, 16 bits, 8000 samples a second.

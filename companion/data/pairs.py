@@ -1,15 +1,21 @@
 """Pairs of sentences, for networks that translate: numbers in words, and human translations."""
 
+from __future__ import annotations
+
 import gzip
 import re
 from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from os import PathLike
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from companion.data.card import Card, sha256
 from companion.data.folders import read
 from companion.data.sources import whole_folder
+from companion.types import Array, Batches
 
 SPECIAL = ("<pad>", "<start>", "<end>", "<unk>")
 PAD, START, END, UNKNOWN = range(4)  # their numbers in every vocabulary
@@ -18,9 +24,9 @@ PAD, START, END, UNKNOWN = range(4)  # their numbers in every vocabulary
 class Lines(NamedTuple):
     """The same sentences in three languages, a list of strings each."""
 
-    en: list
-    de: list
-    fr: list
+    en: list[str]
+    de: list[str]
+    fr: list[str]
 
 
 class Multi30k(NamedTuple):
@@ -32,7 +38,7 @@ class Multi30k(NamedTuple):
     card: Card
 
 
-def number_words(numbers, language):
+def number_words(numbers: ArrayLike, language: str) -> list[list[str]]:
     """Numbers as they are read out: a list that has, for each, a list of words.
 
     numbers: whole numbers from 0 to 999,999. language: "en", "fr" or "de". Hyphens and commas
@@ -58,7 +64,7 @@ def number_words(numbers, language):
     return [re.sub("[-,]", " ", text).split() for text in found]
 
 
-def draw_numbers(rng, N):
+def draw_numbers(rng: np.random.Generator, N: int) -> list[int]:
     """N different numbers of up to six digits, some short and some long to say: a list.
 
     Each digit is 0 with a probability of 0.45, else 1 to 9; if all digits were as likely, nearly
@@ -66,14 +72,14 @@ def draw_numbers(rng, N):
     """
     if not 1 <= N <= 100_000:
         raise ValueError(f"N must be in 1 … 100,000, got {N!r}")
-    found = {}
+    found: dict[int, None] = {}
     while len(found) < N:
         digits = rng.integers(1, 10, (N, 6)) * (rng.random((N, 6)) > 0.45)
         found |= dict.fromkeys((digits @ 10 ** np.arange(6)).tolist())
     return list(found)[:N]
 
 
-def fetch_multi30k(folder=None, download=True):
+def fetch_multi30k(folder: str | PathLike | None = None, download: bool = True) -> Multi30k:
     """Multi30k, task 1: one sentence about each of 31,014 photographs, in three languages.
 
     folder: has train, val and test_2016_flickr, each as .en.gz, .de.gz and .fr.gz; see
@@ -105,10 +111,11 @@ def fetch_multi30k(folder=None, download=True):
         split="{:,} train, {:,} valid, {:,} test (test 2016)".format(*sizes),
         checksum=sha256(b"".join(contents)),
     )
-    return Multi30k(*parts, card)
+    train, valid, test = parts
+    return Multi30k(train, valid, test, card)
 
 
-def tokens(line):
+def tokens(line: str) -> list[str]:
     """Words and punctuation marks of a line, as it stands, capitals included.
 
     A word may have hyphens and apostrophes inside; every other mark is a token of its own.
@@ -116,13 +123,13 @@ def tokens(line):
     return re.findall(r"\w+(?:[-'’]\w+)*|[^\w\s]", line)
 
 
-def text(words):
+def text(words: Iterable[str]) -> str:
     """Words joined to a line, with no space before a mark that closes; no word of SPECIAL."""
     line = " ".join(word for word in words if word not in SPECIAL)
     return re.sub(r" ([.,;:!?)%])", r"\1", line)
 
 
-def vocabulary(sentences, least=1):
+def vocabulary(sentences: Iterable[Iterable[str]], least: int = 1) -> dict[str, int]:
     """The words to know: SPECIAL, then all that occur at least so often, the most frequent first.
 
     sentences: lists of words. Returns a dict from word to number, in the order of the numbers;
@@ -134,12 +141,14 @@ def vocabulary(sentences, least=1):
     return {word: k for k, word in enumerate([*SPECIAL, *known])}
 
 
-def numbered(sentences, vocabulary):
+def numbered(sentences: Iterable[Iterable[str]], vocabulary: Mapping[str, int]) -> list[Array]:
     """Each sentence as an int64 array of its words' numbers, UNKNOWN for a word without one."""
     return [np.array([vocabulary.get(w, UNKNOWN) for w in s], np.int64) for s in sentences]
 
 
-def paired(sources, targets, B, seed=None):
+def paired(
+    sources: Sequence[Array], targets: Sequence[Array], B: int, seed: int | None = None
+) -> Batches:
     """Batches of pairs of sentences for `companion.models.translator` and `fit`. Needs torch.
 
     sources, targets: N int arrays of words' numbers each, none empty. B: pairs in a batch.

@@ -5,6 +5,7 @@ import hashlib
 import io
 import re
 from importlib.resources import files
+from os import PathLike
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +20,7 @@ _TOKEN = re.compile(r"n't\b|'(?:s|re|ve|ll|d|m)\b|\w+?(?=n't\b)|\w+|\.{3}|[^\w\s
 class Reviews(NamedTuple):
     """N texts, and float64 numbers of shape (N,) that say how friendly they are."""
 
-    texts: list
+    texts: list[str]
     scores: np.ndarray
 
 
@@ -43,12 +44,12 @@ class Imdb(NamedTuple):
 class Vectors(NamedTuple):
     """K words, the most frequent first, and their vectors, float32 of shape (K, D)."""
 
-    words: list
+    words: list[str]
     vectors: np.ndarray
     card: Card
 
 
-def load_movie_snippets():
+def load_movie_snippets() -> Snippets:
     """Sentences from reviews of films, judged by people from -4, hostile, to 4, friendly.
 
     Returns splits `train`, `valid` and `test` of `Reviews`, and a `card`; a score is the mean of
@@ -61,24 +62,26 @@ def load_movie_snippets():
     lines = gzip.decompress(content).decode("utf-8").splitlines()
     scores, texts = zip(*(line.split("\t") for line in lines), strict=True)
     scores, part = np.array(scores, float), np.array([_part(text) for text in texts])
-    splits = [
+    train, valid, test = (
         Reviews([text for text, k in zip(texts, keep, strict=True) if k], scores[keep])
         for keep in (part < 7, part == 7, part > 7)
-    ]
+    )
     card = Card(
         name="movie review snippets",
         what="a sentence from a review of a film, and how friendly people find it, -4 to 4",
         source="Hutto and Gilbert (2014), in vaderSentiment 3.3.2; texts from Rotten Tomatoes",
         licence="MIT",
         size=f"{len(texts):,} sentences",
-        split="{:,} train, {:,} valid, {:,} test".format(*(len(s.texts) for s in splits))
+        split="{:,} train, {:,} valid, {:,} test".format(
+            *(len(s.texts) for s in (train, valid, test))
+        )
         + ", by a hash of the words",
         checksum=sha256(content),
     )
-    return Snippets(*splits, card)
+    return Snippets(train, valid, test, card)
 
 
-def fetch_imdb(folder=None, download=True):
+def fetch_imdb(folder: str | PathLike | None = None, download: bool = True) -> Imdb:
     """Reviews of films from IMDB with their stars: 25,000 to train on and 25,000 to test.
 
     folder: has train/pos, train/neg, test/pos and test/neg with a file a review, named
@@ -107,7 +110,7 @@ def fetch_imdb(folder=None, download=True):
     return Imdb(train, test, card)
 
 
-def load_glove():
+def load_glove() -> Vectors:
     """Word vectors of GloVe, 50 numbers a word, for the 10,000 most frequent words.
 
     These are the first 10,000 words of GloVe 6B in the order of its file, which is the order of
@@ -132,7 +135,7 @@ def load_glove():
     return Vectors(words, vectors, card)
 
 
-def tokens(text):
+def tokens(text: str) -> list[str]:
     """The words and marks of a text, in lower case, cut as the words of GloVe are: a list.
 
     "Don't" becomes "do", "n't", and "film's" "film", "'s"; a line break of HTML is dropped.

@@ -20,7 +20,7 @@ class Stocks(NamedTuple):
     """
 
     dates: np.ndarray
-    names: list
+    names: list[str]
     prices: np.ndarray
     volumes: np.ndarray
     train: slice
@@ -29,7 +29,7 @@ class Stocks(NamedTuple):
     card: Card
 
 
-def load_stocks():
+def load_stocks() -> Stocks:
     """Adjusted closing prices of IBM, Apple and Microsoft on 3,270 days, March 2000 to March 2013.
 
     A closing price is adjusted by a factor for all splits and dividends that came after its day,

@@ -4,7 +4,7 @@ import csv
 import json
 import re
 from importlib.resources import files
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 FOLDER = files("companion.data")
 
@@ -18,7 +18,7 @@ class Event(NamedTuple):
     key: str
 
 
-def load_result(name):
+def load_result(name: str) -> dict[str, Any]:
     """The outcome of a long experiment, as `book/experiments/<name>.py` wrote it: a dict.
 
     It holds "machine", "settings" and "runs", a list of dicts, one a run.
@@ -27,7 +27,7 @@ def load_result(name):
     return json.loads(_read("results", name, ".json"))
 
 
-def load_benchmark(name):
+def load_benchmark(name: str) -> dict[str, Any]:
     """The outcome of a benchmark, as `make bench` wrote it: a dict.
 
     Raises ValueError for a name that is not there, with those that are.
@@ -35,7 +35,7 @@ def load_benchmark(name):
     return json.loads(_read("benchmarks", name, ".json"))
 
 
-def load_events(name):
+def load_events(name: str) -> list[Event]:
     """A table of cited events, "history", "lstm" or "fields": a list of `Event`, by year.
 
     Raises ValueError for a name that is not there, with those that are.

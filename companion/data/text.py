@@ -4,8 +4,10 @@ from importlib.resources import files
 
 import numpy as np
 
+from companion.types import Array
 
-def shakespeare():
+
+def shakespeare() -> str:
     """Hamlet, Macbeth, Romeo and Juliet, and A Midsummer Night's Dream, as one string.
 
     About half a million characters of public-domain text; source and notice in
@@ -14,7 +16,7 @@ def shakespeare():
     return files("companion.data").joinpath("shakespeare.txt").read_text(encoding="utf-8")
 
 
-def encode(text, alphabet=None):
+def encode(text: str, alphabet: str | None = None) -> tuple[Array, str]:
     """Number the characters of a text.
 
     alphabet: a string of all characters in the order of their numbers; None takes the

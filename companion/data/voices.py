@@ -11,7 +11,7 @@ from contextlib import suppress
 from importlib import metadata
 from math import gcd
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -50,11 +50,11 @@ class Speech(NamedTuple):
 
     wave: np.ndarray
     rate: int
-    events: tuple
-    words: tuple
+    events: tuple[Sound, ...]
+    words: tuple[Sound, ...]
 
 
-def speak(text, voice, rate=8000):
+def speak(text: str, voice: str, rate: int = 8000) -> Speech:
     """A text in a synthetic voice, the same in every process: a `Speech`.
 
     text: plain English; write numbers as words. voice: an accent or accent + variant of
@@ -164,7 +164,8 @@ def _espeak(text, voice):
         lib.espeak_Terminate()
         handle = lib._handle
         del lib
-        getattr(_ctypes, "dlclose", getattr(_ctypes, "FreeLibrary", None))(handle)
+        close: Any = getattr(_ctypes, "dlclose", getattr(_ctypes, "FreeLibrary", None))
+        close(handle)
 
 
 def _known_variant(voice):

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from companion.data.card import Card, sha256
+from companion.types import Array
 
 FILE = "japanese_vowels.npz"
 
@@ -14,7 +15,7 @@ FILE = "japanese_vowels.npz"
 class Split(NamedTuple):
     """A list of arrays (T, D), one a sequence, and their labels, int64 of shape (N,)."""
 
-    sequences: list
+    sequences: list[Array]
     labels: np.ndarray
 
 
@@ -26,7 +27,7 @@ class JapaneseVowels(NamedTuple):
     card: Card
 
 
-def load_japanese_vowels():
+def load_japanese_vowels() -> JapaneseVowels:
     """Utterances of the vowels /ae/ by nine men; the label, 0 to 8, is who speaks.
 
     Returns splits `train` of 270 and `test` of 370 utterances, as their authors made them, and a

@@ -29,12 +29,12 @@ class Weather(NamedTuple):
     values: np.ndarray
     missing: np.ndarray
     time: np.ndarray
-    names: tuple
-    units: tuple
+    names: tuple[str, ...]
+    units: tuple[str, ...]
     card: Card
 
 
-def load_weather():
+def load_weather() -> Weather:
     """The weather at John F. Kennedy Airport, New York, in every hour of 2013.
 
     Returns `values`, float64 (8730, 7), one row an hour from 1 January, 6:00 UTC, without a gap;

@@ -5,12 +5,16 @@ Each is a forecaster as it stands, or with its period filled in:
 Source: Hyndman and Athanasopoulos (2018), 3.1, for all but `climatology` with a period.
 """
 
+from __future__ import annotations
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from companion.forecast.checks import check_ahead, check_count, check_series, check_times
+from companion.types import Array
 
 
-def naive(series, times, ahead=1):
+def naive(series: ArrayLike, times: ArrayLike, ahead: ArrayLike = 1) -> Array:
     """The last value stays: persistence, the best forecast of a random walk.
 
     series: (T,) or (T, D). times: (N,), when the forecasts are issued. ahead: steps, each at
@@ -21,7 +25,7 @@ def naive(series, times, ahead=1):
     return series[issued]
 
 
-def drift(series, times, ahead=1):
+def drift(series: ArrayLike, times: ArrayLike, ahead: ArrayLike = 1) -> Array:
     """The mean step so far goes on: a line through the first value and the last.
 
     series: (T,) or (T, D). times: (N,), each at least 1. ahead: steps, each at least 1.
@@ -33,7 +37,7 @@ def drift(series, times, ahead=1):
     return series[issued] + (series[issued] - series[0]) * steps
 
 
-def seasonal_naive(series, times, period, ahead=1):
+def seasonal_naive(series: ArrayLike, times: ArrayLike, period: int, ahead: ArrayLike = 1) -> Array:
     """The value one period before, or as many periods as it takes to be known.
 
     series: (T,) or (T, D). times: (N,), each at least period - 1. period: steps of a season.
@@ -45,7 +49,7 @@ def seasonal_naive(series, times, period, ahead=1):
     return series[latest]
 
 
-def climatology(series, times, period, ahead=1):
+def climatology(series: ArrayLike, times: ArrayLike, period: int, ahead: ArrayLike = 1) -> Array:
     """The mean of all known values at the same place of the period.
 
     series: (T,) or (T, D). times: (N,), each at least period - 1. period: steps of a season; if

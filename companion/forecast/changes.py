@@ -6,6 +6,8 @@ missing that was not, and what is positive stays so: a logarithm goes on working
 
 import numpy as np
 
+from companion.types import Array
+
 
 def _replace(future, series, rng):
     """Each value drawn from those of its column, so that categories and signs stay possible."""
@@ -46,7 +48,7 @@ CHANGES = {
 }
 
 
-def change(kind, series, after, rng):
+def change(kind: str, series: Array, after: int, rng: np.random.Generator) -> Array:
     """The series, (T,) or (T, D), with every step after time `after` changed in one way."""
     columns, changed = series.reshape(len(series), -1), series.copy()
     future = CHANGES[kind](columns[after + 1 :], columns, rng)

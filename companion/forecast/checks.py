@@ -1,9 +1,16 @@
 """What every function of `companion.forecast` asks of series, times and other arguments."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike
+
+from companion.types import Array
 
 
-def check_series(series, name="series"):
+def check_series(series: ArrayLike, name: str = "series") -> Array:
     """The series as floats of shape (T,) or (T, D); NaN may stand where a value is missing."""
     series = np.asarray(series)
     if series.dtype.kind not in "iuf" or series.ndim not in (1, 2) or not series.size:
@@ -16,7 +23,7 @@ def check_series(series, name="series"):
     return series if series.dtype.kind == "f" else series.astype(np.float64)
 
 
-def check_times(times, first, last, increasing=False):
+def check_times(times: ArrayLike, first: int, last: int, increasing: bool = False) -> Array:
     """The times as a whole-number array (N,), all in first … last."""
     times = np.asarray(times)
     if times.ndim != 1 or times.dtype.kind not in "iu" or not times.size:
@@ -31,7 +38,7 @@ def check_times(times, first, last, increasing=False):
     return times
 
 
-def check_ahead(ahead):
+def check_ahead(ahead: ArrayLike) -> Array:
     """One whole number of steps, or an array (A,) of them, each at least 1."""
     ahead = np.asarray(ahead)
     if ahead.ndim > 1 or ahead.dtype.kind not in "iu" or not ahead.size or ahead.min() < 1:
@@ -41,7 +48,7 @@ def check_ahead(ahead):
     return ahead.astype(np.int64)
 
 
-def check_count(name, value, least=1, most=None):
+def check_count(name: str, value: Any, least: int = 1, most: int | None = None) -> int:
     """A whole number from `least` to `most`."""
     whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
     if not whole or value < least or (most is not None and value > most):
@@ -50,7 +57,9 @@ def check_count(name, value, least=1, most=None):
     return int(value)
 
 
-def check_same_shape(first, second, names):
+def check_same_shape(
+    first: ArrayLike, second: ArrayLike, names: tuple[str, str]
+) -> tuple[Array, Array]:
     """Both as float64 arrays, of one shape and with no NaN: (N,) and (N, 1) are not the same."""
     first, second = (np.asarray(values, np.float64) for values in (first, second))
     if first.shape != second.shape or first.ndim < 1 or not first.size:

@@ -1,11 +1,15 @@
 """How wrong forecasts are: errors in the units of the series, scaled, and against a baseline."""
 
+from __future__ import annotations
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from companion.forecast.checks import check_count, check_same_shape, check_series
+from companion.types import Array
 
 
-def mae(targets, forecasts):
+def mae(targets: ArrayLike, forecasts: ArrayLike) -> float:
     """Mean absolute error, in the units of the series.
 
     targets, forecasts: of one shape, (N,) or (N, ...). Returns a number.
@@ -15,7 +19,7 @@ def mae(targets, forecasts):
     return float(np.mean(np.abs(targets - forecasts)))
 
 
-def rmse(targets, forecasts):
+def rmse(targets: ArrayLike, forecasts: ArrayLike) -> float:
     """Root of the mean squared error, in the units of the series; large errors weigh more.
 
     targets, forecasts: of one shape, (N,) or (N, ...). Returns a number.
@@ -25,7 +29,7 @@ def rmse(targets, forecasts):
     return float(np.sqrt(np.mean((targets - forecasts) ** 2)))
 
 
-def mase(targets, forecasts, past, period=1):
+def mase(targets: ArrayLike, forecasts: ArrayLike, past: ArrayLike, period: int = 1) -> float:
     """Mean absolute scaled error: that of the forecasts over that of the naive one on the past.
 
     Below 1 the forecasts err less than the naive forecaster did on the past, one period ahead.
@@ -46,7 +50,7 @@ def mase(targets, forecasts, past, period=1):
     return mae(targets, forecasts) / float(unit)
 
 
-def skill(error, baseline):
+def skill(error: float, baseline: float) -> float:
     """Share of a baseline's error that is gone: 1 - error / baseline.
 
     1 is perfect, 0 as good as the baseline, below 0 worse. error, baseline: two mean errors of
@@ -58,7 +62,7 @@ def skill(error, baseline):
     return float(1 - error / baseline)
 
 
-def pinball(targets, quantiles, levels):
+def pinball(targets: ArrayLike, quantiles: ArrayLike, levels: ArrayLike) -> Array:
     """Pinball loss of forecast quantiles, in the units of the series; its mean is the score.
 
     It is level · (target - quantile) where the target is the larger, and

@@ -1,8 +1,11 @@
 """How sure a mean over time is: errors of neighbouring forecasts are alike, so blocks are drawn."""
 
+from __future__ import annotations
+
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from companion.forecast.checks import check_count, check_same_shape
 from companion.scores import wilson_interval
@@ -16,7 +19,9 @@ class Coverage(NamedTuple):
     high: float
 
 
-def mean_interval(values, block, rng=None, draws=2000):
+def mean_interval(
+    values: ArrayLike, block: int, rng: np.random.Generator | None = None, draws: int = 2000
+) -> tuple[float, float]:
     """95 % interval of the mean of values that follow each other in time, by moving blocks.
 
     Series as long as this one are put together from stretches of `block` values, drawn anywhere
@@ -37,7 +42,13 @@ def mean_interval(values, block, rng=None, draws=2000):
     return float(values.mean() + low), float(values.mean() + high)
 
 
-def difference_interval(first, second, block, rng=None, draws=2000):
+def difference_interval(
+    first: ArrayLike,
+    second: ArrayLike,
+    block: int,
+    rng: np.random.Generator | None = None,
+    draws: int = 2000,
+) -> tuple[float, float]:
     """95 % interval of the mean of first - second, two errors of the same forecasts, paired.
 
     Where it lies below 0 the first forecaster is better. Paired, since an hour that is hard for
@@ -51,7 +62,13 @@ def difference_interval(first, second, block, rng=None, draws=2000):
     return mean_interval(first - second, block, rng, draws)
 
 
-def coverage(targets, low, high, block, rng=None):
+def coverage(
+    targets: ArrayLike,
+    low: ArrayLike,
+    high: ArrayLike,
+    block: int,
+    rng: np.random.Generator | None = None,
+) -> Coverage:
     """How many targets lie in their forecast intervals, ends included, and how sure that is.
 
     To be compared with the level that was promised, such as 0.9 between the quantiles of 0.05

@@ -3,17 +3,30 @@
 That needs no look at the forecaster's code: it may be yours, sklearn's or torch's.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from companion.forecast.changes import CHANGES, change
 from companion.forecast.checks import check_count, check_series, check_times
 from companion.forecast.report import LeakReport, Moved
+from companion.types import Array
 
 # As a share of the largest forecast: above what rounding in float32 does, below what a leak does.
 TOLERANCE = 1e-6
 
 
-def find_leak(forecaster, series, times, cuts=5, rng=None):
+def find_leak(
+    forecaster: Callable[[Array, Array], Any],
+    series: ArrayLike,
+    times: ArrayLike,
+    cuts: int = 5,
+    rng: np.random.Generator | None = None,
+) -> LeakReport:
     """Change the future of a series: a forecast that moves, though issued before, has read it.
 
     forecaster: a function (series, times) -> forecasts. It gets the whole series, as an array

@@ -1,10 +1,14 @@
 """What is known at the time of a forecast: splits in time, examples, and scaling on the past."""
 
+from __future__ import annotations
+
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from companion.forecast.checks import check_ahead, check_count, check_series, check_times
+from companion.types import Array
 
 
 class Split(NamedTuple):
@@ -14,7 +18,9 @@ class Split(NamedTuple):
     test: np.ndarray
 
 
-def splits(times, size, ahead=1, window=None, start=0):
+def splits(
+    times: ArrayLike, size: int, ahead: ArrayLike = 1, window: int | None = None, start: int = 0
+) -> list[Split]:
     """Walk forward: cut the times of testing into folds, and fit before each on what is known then.
 
     times: (N,), increasing, when the forecasts to be tested are issued. size: how many of them
@@ -44,7 +50,7 @@ def splits(times, size, ahead=1, window=None, start=0):
     return folds
 
 
-def windows(series, times, n):
+def windows(series: ArrayLike, times: ArrayLike, n: int) -> Array:
     """The last n steps known at each time, oldest first: an input for every forecast.
 
     series: (T,) or (T, D). times: (N,), each at least n - 1. Returns (N, n) or (N, n, D), a copy.
@@ -56,7 +62,7 @@ def windows(series, times, n):
     return series[np.add.outer(times, np.arange(1 - n, 1))]
 
 
-def targets(series, times, ahead=1):
+def targets(series: ArrayLike, times: ArrayLike, ahead: ArrayLike = 1) -> Array:
     """What came `ahead` steps after each time: what a forecast issued then is compared with.
 
     series: (T,) or (T, D). times: (N,). ahead: a number, or a list of A numbers.
@@ -77,16 +83,16 @@ class Scaling(NamedTuple):
     mean: np.ndarray
     sd: np.ndarray
 
-    def apply(self, values):
+    def apply(self, values: ArrayLike) -> Array:
         """(values - mean) / sd, for values of shape (...) or (..., D)."""
         return (values - self.mean) / self.sd
 
-    def undo(self, values):
+    def undo(self, values: ArrayLike) -> Array:
         """Back to the units of the series: values · sd + mean."""
         return values * self.sd + self.mean
 
 
-def fit_scaling(past):
+def fit_scaling(past: ArrayLike) -> Scaling:
     """Mean and standard deviation of what is known, column by column, missing values left out.
 
     past: (T,) or (T, D), such as series[: t + 1]; what comes after time t stays out of it.

@@ -32,22 +32,22 @@ class LeakReport:
 
     title: str
     verdict: str
-    rows: tuple = ()
+    rows: tuple[Moved, ...] = ()
     by: float = 0.0
-    reads: tuple = ()
+    reads: tuple[int, ...] = ()
 
     @property
-    def ok(self):
+    def ok(self) -> bool:
         """True if forecasts repeat, depend on the series, and none moved."""
         return self.verdict == "no leak found"
 
     @property
-    def worst(self):
+    def worst(self) -> Moved | None:
         """The `Moved` with the largest move, or None."""
         moved = [row for row in self.rows if row.moved]
         return max(moved, key=lambda row: row.by) if moved else None
 
-    def __str__(self):
+    def __str__(self) -> str:
         rows = [("change", "moved", "by at most", "issued at", "changed after")]
         for row in self.rows:
             where = (f"{row.by:.2g}", str(row.time), str(row.after)) if row.moved else ("", "", "")
@@ -71,6 +71,7 @@ class LeakReport:
             )
         if self.ok:
             return f"{self.verdict}."
+        assert self.worst is not None  # a leak has moved a forecast
         near, far = self.reads
         steps = f"step {near}" if near == far else f"steps {near} to {far}"
         return f"{self.verdict}: the forecast issued at {self.worst.time} reads {steps} after it."

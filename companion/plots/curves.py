@@ -1,17 +1,26 @@
 """Traces, heat maps and curves, each f(ax, arrays) -> ax."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
 import matplotlib as mpl
 import numpy as np
-from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.axes import Axes
+from matplotlib.colors import Colormap, LinearSegmentedColormap
+from numpy.typing import ArrayLike
 
-from companion.plots.style import COLORS, GREY, INK, LABELS, LIGHT, LINES
+from companion.plots.style import COLORS, GREY, INK, LABELS, LIGHT, LINES, whole_numbers
+from companion.types import Array
 
 # For curves that are no quantity of the cell, such as one optimizer against another.
 # The colors of the cell's quantities are theirs alone; dashes tell these apart.
 _PLAIN = [(INK, "-"), (GREY, "--"), (INK, "-."), (GREY, (0, (3, 1, 1, 1, 1, 1)))]
 
 
-def traces(ax, history, names=("i", "f", "o"), unit=0):
+def traces(
+    ax: Axes, history: Mapping[str, Array], names: Iterable[str] = ("i", "f", "o"), unit: int = 0
+) -> Axes:
     """Gates and states of one unit of the first sequence over time, labelled at the line's end.
 
     history: dict name -> (T, B, H), as `companion.history` gives it. names: which to draw, of
@@ -34,12 +43,12 @@ def traces(ax, history, names=("i", "f", "o"), unit=0):
         ax.plot(steps, values[:, 0, unit], markevery=max(1, T // 10), **style)
         ends.append((T, values[-1, 0, unit], LABELS[name], COLORS[name]))
     ax.set_xlabel("step $t$")
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    whole_numbers(ax.xaxis)
     _label_ends(ax, ends)
     return ax
 
 
-def heatmap(ax, values, name, numbers=False):
+def heatmap(ax: Axes, values: ArrayLike, name: str, numbers: bool = False) -> Axes:
     """One quantity as a table of colors: units (rows, from 1) over time (columns, from 1).
 
     values: (T, H). name: i f o are drawn on [0, 1]; g c h on a range symmetric about 0.
@@ -64,7 +73,7 @@ def heatmap(ax, values, name, numbers=False):
             ax.text(t + 1, j + 1, number, ha="center", va="center", color=color)
     ax.set(xlabel="step $t$", ylabel="unit")
     for axis in (ax.xaxis, ax.yaxis):
-        axis.get_major_locator().set_params(integer=True)
+        whole_numbers(axis)
     ax.grid(False)
     bar = ax.figure.colorbar(image, ax=ax, pad=0.02)
     bar.ax.set_title(LABELS[name], fontsize=18)
@@ -72,7 +81,9 @@ def heatmap(ax, values, name, numbers=False):
     return ax
 
 
-def activation(ax, a, values, slopes, name="i"):
+def activation(
+    ax: Axes, a: ArrayLike, values: ArrayLike, slopes: ArrayLike, name: str = "i"
+) -> Axes:
     """An activation (line) and its derivative (dashed) against the pre-activation.
 
     Shaded: where it saturates, that is where the slope is below a tenth of the largest.
@@ -97,7 +108,12 @@ def activation(ax, a, values, slopes, name="i"):
     return ax
 
 
-def learning_curve(ax, steps, curves, baselines=None):
+def learning_curve(
+    ax: Axes,
+    steps: ArrayLike,
+    curves: Mapping[str, ArrayLike],
+    baselines: Mapping[str, float] | None = None,
+) -> Axes:
     """Loss (or another score) against training steps, with labelled horizontal baselines.
 
     steps: (N,). curves: dict label -> (N,), at most four. baselines: dict label -> number.
@@ -125,7 +141,7 @@ def learning_curve(ax, steps, curves, baselines=None):
     return ax
 
 
-def norms(ax, sizes):
+def norms(ax: Axes, sizes: Mapping[str, ArrayLike]) -> Axes:
     """Sizes of derivatives over time on a logarithmic axis; zeros leave a gap.
 
     sizes: dict name -> (T,), at most four; a name of the book (c, h, …) takes its color and reads
@@ -153,7 +169,7 @@ def norms(ax, sizes):
             ends.append((last[-1] + 1, values[last[-1]], label, style["color"]))
     ax.set_yscale("log")
     ax.set_xlabel("step $t$")
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    whole_numbers(ax.xaxis)
     _label_ends(ax, ends)
     return ax
 
@@ -168,7 +184,7 @@ def _array(what, values, rank):
     return values
 
 
-def color_scale(name, values):
+def color_scale(name: str, values: Array) -> tuple[float, float, Colormap]:
     """Lowest and highest value and the color map by which a quantity is drawn as a color."""
     if name in "ifo":
         return 0.0, 1.0, LinearSegmentedColormap.from_list("gate", ["#ffffff", COLORS[name]])

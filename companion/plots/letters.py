@@ -1,7 +1,13 @@
 """A text whose letters stand on the color of a quantity."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import matplotlib as mpl
 import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import ArrayLike
 
 from companion.plots.curves import color_scale
 from companion.plots.style import COLORS, INK
@@ -9,7 +15,7 @@ from companion.plots.style import COLORS, INK
 _ADVANCE = 0.602  # width of a letter of DejaVu Sans Mono, in units of the font's size
 
 
-def letters(ax, text, values, name, width=40):
+def letters(ax: Axes, text: str, values: ArrayLike, name: str, width: int = 40) -> Axes:
     """A text, each character on the color of the value that goes with it.
 
     text: T characters. values: (T,), of the quantity `name`: i f o are drawn on [0, 1], g c h on
@@ -26,8 +32,9 @@ def letters(ax, text, values, name, width=40):
         )
     low, top, cmap = color_scale(name, values)
     fills = cmap(mpl.colors.Normalize(low, top)(values))
-    size = 0.94 * 72 * ax.figure.get_figwidth() / width / _ADVANCE
-    style = {"ha": "center", "va": "center_baseline", "family": "DejaVu Sans Mono"}
+    figure: Any = ax.figure
+    size = 0.94 * 72 * figure.get_figwidth() / width / _ADVANCE
+    style: dict[str, Any] = {"ha": "center", "va": "center_baseline", "family": "DejaVu Sans Mono"}
     row, column = 0, 0
     for character, fill in zip(text, fills, strict=True):
         if column == width:

@@ -1,6 +1,7 @@
 """The one style of the book's figures, and one color, line and letter for each quantity."""
 
 import sys
+from typing import Any
 
 import matplotlib as mpl
 
@@ -17,7 +18,7 @@ COLORS = {
 INK, GREY, LIGHT = "#20262e", "#5b6470", "#e3e6ea"
 
 # Color is never the only cue: every quantity has a dash pattern and a marker of its own.
-LINES = {
+LINES: dict[str, dict[str, Any]] = {
     "i": {"linestyle": "-", "marker": "o"},
     "f": {"linestyle": "--", "marker": "s"},
     "o": {"linestyle": "-.", "marker": "^"},
@@ -33,10 +34,15 @@ LABELS = {
     "c": "$C_t$",
     "h": "$h_t$",
 }
-_SAVE = {"bbox_inches": None, "metadata": {"Software": None}}
+_SAVE: dict[str, Any] = {"bbox_inches": None, "metadata": {"Software": None}}
 
 
-def set_style():
+def whole_numbers(axis: Any) -> None:
+    """Put the ticks of an axis at whole numbers alone."""
+    axis.get_major_locator().set_params(integer=True)
+
+
+def set_style() -> None:
     """Set the style of the book's figures; call it once at the top of a notebook.
 
     Inside IPython it also fixes how figures are stored: PNG, the same bytes on every run.
@@ -76,7 +82,8 @@ def set_style():
     ipython = sys.modules.get("IPython")
     if ipython is not None and ipython.get_ipython() is not None:
         from matplotlib_inline import backend_inline
+        from matplotlib_inline.config import InlineBackend
 
         # Loading pyplot resets the stored formats, so the configuration must say the same.
-        backend_inline.InlineBackend.instance().print_figure_kwargs = dict(_SAVE)
+        InlineBackend.instance().print_figure_kwargs = dict(_SAVE)
         backend_inline.set_matplotlib_formats("png", **_SAVE)

@@ -1,13 +1,18 @@
 """A picture of cited events, one a row."""
 
-from companion.plots.style import GREY, INK
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+
+from companion.data.stored import Event
+from companion.plots.style import GREY, INK, whole_numbers
 
 # A marker for each kind of event, its edge and its inside, in the order in which the kinds
 # first appear; the colors of the cell's quantities are theirs alone.
 _MARKS = [("o", GREY, GREY), ("D", INK, "#ffffff"), ("s", INK, INK), ("^", GREY, "#ffffff")]
 
 
-def timeline(ax, events):
+def timeline(ax: Axes, events: Sequence[Event]) -> Axes:
     """One event a row, from above: a marker at its year, its name beside it.
 
     events: a list of `companion.data.Event`, in the order of time, of at most four kinds.
@@ -29,9 +34,9 @@ def timeline(ax, events):
             ha="left" if side == 1 else "right",
             va="center",
         )
-    ax.set_yticks(range(len(events)), [event.year for event in events])
+    ax.set_yticks(range(len(events)), [str(event.year) for event in events])
     ax.set_ylim(len(events) - 0.5, -0.5)
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    whole_numbers(ax.xaxis)
     ax.tick_params(axis="y", length=0)
     ax.grid(axis="y", visible=False)
     for kind, mark in marks.items():

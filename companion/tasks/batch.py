@@ -1,8 +1,14 @@
 """What every task gives, and the parts that the success rules are made of."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
+
+from companion.types import Array
 
 
 class Batch(NamedTuple):
@@ -13,22 +19,22 @@ class Batch(NamedTuple):
     mask: np.ndarray  #: (T, B), bool: the steps that have a target
 
 
-def one_hot(numbers, K):
+def one_hot(numbers: ArrayLike, K: int) -> Array:
     """Local code of whole numbers in 0 … K-1: (...) to (..., K), float32; -1 becomes all zeros."""
     return (np.asarray(numbers)[..., None] == np.arange(K)).astype(np.float32)
 
 
-def last_step(lengths):
+def last_step(lengths: Array) -> Array:
     """Mask (T, B) that is True only at the last step of each sequence; lengths: (B,)."""
     return np.arange(lengths.max(initial=0))[:, None] == lengths - 1
 
 
-def until_end(lengths):
+def until_end(lengths: Array) -> Array:
     """Mask (T, B) that is True at every step of each sequence; lengths: (B,)."""
     return np.arange(lengths.max(initial=0))[:, None] < lengths
 
 
-def within(outputs, batch, limit):
+def within(outputs: Array, batch: Batch, limit: float) -> Array:
     """Whether each sequence has all absolute errors below `limit`, wherever there is a target.
 
     outputs: (T, B, K). Returns bool (B,); a nan is an error.
@@ -39,14 +45,20 @@ def within(outputs, batch, limit):
     return np.all(good.all(-1) | ~batch.mask, axis=0)
 
 
-def mean_error(outputs, batch):
+def mean_error(outputs: Array, batch: Batch) -> Array:
     """Mean absolute error of each sequence over its targets and output units, (B,)."""
     check_outputs(outputs, batch)
     error = np.abs(outputs - batch.targets).mean(-1) * batch.mask
     return error.sum(0) / batch.mask.sum(0)
 
 
-def finished(correct, errors, limit=np.inf, wrong=0, window=2000):
+def finished(
+    correct: Sequence[bool] | Array,
+    errors: Sequence[float] | Array,
+    limit: float = np.inf,
+    wrong: int = 0,
+    window: int = 2000,
+) -> bool:
     """The rule by which training stops in Hochreiter and Schmidhuber (1997).
 
     correct, errors: of all training sequences so far, oldest first; bool and mean absolute error.
@@ -60,18 +72,18 @@ def finished(correct, errors, limit=np.inf, wrong=0, window=2000):
     return bool(np.sum(~np.asarray(correct[recent])) <= wrong and np.mean(errors[recent]) < limit)
 
 
-def steps_until_error(correct):
+def steps_until_error(correct: Array) -> Array:
     """Number of steps before the first wrong one in each stream; correct: bool (T, B)."""
     return np.where(correct.all(0), len(correct), (~correct).argmax(0))
 
 
-def check_outputs(outputs, batch):
+def check_outputs(outputs: Array, batch: Batch) -> None:
     """Raise a ValueError unless outputs has the shape of the targets."""
     if np.shape(outputs) != batch.targets.shape:
         raise ValueError(f"outputs must have shape {batch.targets.shape}, got {np.shape(outputs)}")
 
 
-def check_at_least(least, **sizes):
+def check_at_least(least: int, **sizes: int) -> None:
     """Raise a ValueError that names the first size below `least`, or that is no whole number."""
     for name, size in sizes.items():
         if not isinstance(size, int | np.integer) or size < least:

@@ -3,9 +3,10 @@
 import numpy as np
 
 from companion.tasks.batch import Batch, check_at_least, last_step, one_hot, until_end, within
+from companion.types import Array
 
 
-def anbn(rng, B, n_max=10, n_min=1):
+def anbn(rng: np.random.Generator, B: int, n_max: int = 10, n_min: int = 1) -> Batch:
     """Strings S aⁿ bⁿ: at every step say which symbols may follow.
 
     D = 3: S, a, b. K = 3: a, b, T (the end), 1 if it may follow. n: uniform in n_min … n_max.
@@ -23,12 +24,12 @@ def anbn(rng, B, n_max=10, n_min=1):
     return Batch(one_hot(symbols, 3), may_follow.astype(np.float32), mask)
 
 
-def anbn_solved(outputs, batch):
+def anbn_solved(outputs: Array, batch: Batch) -> Array:
     """Whether every output is on the right side of 1/2 at every step: bool (B,)."""
     return within(outputs, batch, 0.5)
 
 
-def parity(rng, B, T=500):
+def parity(rng: np.random.Generator, B: int, T: int = 500) -> Batch:
     """Whether the number of ones among inputs of 1 and -1 is odd (1) or even (0).
 
     D = K = 1; the target is at the last step. Lengths: uniform in T … T + T/5.
@@ -46,6 +47,6 @@ def parity(rng, B, T=500):
     return Batch(xs[..., None], targets[..., None], mask)
 
 
-def parity_solved(outputs, batch):
+def parity_solved(outputs: Array, batch: Batch) -> Array:
     """Absolute error at the end below 0.1: bool (B,)."""
     return within(outputs, batch, 0.1)

@@ -8,6 +8,7 @@ last, the test (Table 2) was checked in the paper's own words, the rest in lectu
 import numpy as np
 
 from companion.tasks.batch import Batch, check_at_least, check_outputs, one_hot, until_end
+from companion.types import Array
 
 SYMBOLS = "BTPSXVE"
 # After the first B: a letter and the node that it leads to. The last node is the end.
@@ -54,7 +55,8 @@ def _walk(rng, table, B, T=None):
     """Symbol numbers (T, B) of B walks from state 0; -1 after the end unless T is given."""
     # Every state has one or two legal symbols, each as likely as the other.
     pair = np.array([np.resize(np.flatnonzero(row >= 0), 2) for row in table])
-    state, steps, going = np.zeros(B, int), [], np.ones(B, bool)
+    state, going = np.zeros(B, int), np.ones(B, bool)
+    steps: list[Array] = []
     while len(steps) < T if T is not None else going.any():
         symbol = pair[state, rng.integers(2, size=B)]
         state = table[state, symbol]
@@ -71,7 +73,7 @@ def _prediction(symbols):
     return Batch(xs, one_hot(symbols[1:], len(SYMBOLS)), mask)
 
 
-def reber(rng, B):
+def reber(rng: np.random.Generator, B: int) -> Batch:
     """B strings of the Reber grammar: predict each next symbol. D = K = 7, `SYMBOLS`.
 
     An edge is chosen with probability 1/2 where there are two. Lengths: 5 and more, 8 on average.
@@ -80,7 +82,7 @@ def reber(rng, B):
     return _prediction(_walk(rng, PLAIN, B))
 
 
-def embedded_reber(rng, B):
+def embedded_reber(rng: np.random.Generator, B: int) -> Batch:
     """B strings of the embedded Reber grammar: B, T or P, a Reber string, the same letter, E.
 
     D = K = 7, `SYMBOLS`. Each next symbol is predicted; the symbol before last asks to remember
@@ -91,7 +93,7 @@ def embedded_reber(rng, B):
     return _prediction(_walk(rng, EMBEDDED, B))
 
 
-def continual_reber(rng, B, T):
+def continual_reber(rng: np.random.Generator, B: int, T: int) -> Batch:
     """B streams of embedded Reber strings, one after the other without a mark: T predictions.
 
     D = K = 7, `SYMBOLS`. Nothing tells the network where a string ends but the symbols.
@@ -101,7 +103,7 @@ def continual_reber(rng, B, T):
     return _prediction(_walk(rng, EMBEDDED, B, T + 1))
 
 
-def legal(table, xs):
+def legal(table: Array, xs: Array) -> Array:
     """Which symbols may follow each step: bool, the shape of xs (T, B, 7).
 
     table: `PLAIN` or `EMBEDDED`. Raises ValueError where xs itself is not legal.
@@ -125,12 +127,12 @@ def _legal_most_active(table, outputs, batch):
     return (least > most) | ~batch.mask
 
 
-def reber_solved(outputs, batch):
+def reber_solved(outputs: Array, batch: Batch) -> Array:
     """As `embedded_reber_solved`, for plain strings."""
     return _legal_most_active(PLAIN, outputs, batch).all(0)
 
 
-def embedded_reber_solved(outputs, batch):
+def embedded_reber_solved(outputs: Array, batch: Batch) -> Array:
     """Whether at every step the outputs of the legal next symbols are the most active: bool (B,).
 
     outputs: (T, B, 7). A trial of Hochreiter and Schmidhuber (1997) is successful when this
@@ -139,7 +141,7 @@ def embedded_reber_solved(outputs, batch):
     return _legal_most_active(EMBEDDED, outputs, batch).all(0)
 
 
-def continual_reber_correct(outputs, batch):
+def continual_reber_correct(outputs: Array, batch: Batch) -> Array:
     """Whether at each step the outputs of the legal next symbols are the most active: (T, B).
 
     The stream must start at the start of a string. This is the rule of Hochreiter and Schmidhuber

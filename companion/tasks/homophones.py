@@ -6,6 +6,10 @@ with its subject over the same distance, has and have. Nearer by are two, to and
 four, eight and ate, one and won.
 """
 
+from collections.abc import Collection
+
+import numpy as np
+
 THINGS = {
     "baker": "flour",
     "gardener": "flower",
@@ -39,7 +43,7 @@ WORDS = sorted(
 )
 
 
-def sentences(rng, N, without=()):
+def sentences(rng: np.random.Generator, N: int, without: Collection[str] = ()) -> list[str]:
     """Draw N sentences, none of which is in `without`: a list of strings, with repetitions.
 
     Two of three are of the form "the pilots by the old door who ate at ten to two have lost the
@@ -49,7 +53,8 @@ def sentences(rng, N, without=()):
     """
     if N < 0:
         raise ValueError(f"N must be at least 0, got {N}")
-    found, without = [], set(without)
+    found: list[str] = []
+    without = set(without)
     while len(found) < N:
         sentence = " ".join(_long(rng) if rng.random() < 2 / 3 else _short(rng))
         if sentence not in without:

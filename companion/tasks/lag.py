@@ -3,9 +3,10 @@
 import numpy as np
 
 from companion.tasks.batch import Batch, check_at_least, check_outputs, one_hot, within
+from companion.types import Array
 
 
-def noise_free_lag(rng, B, p=100):
+def noise_free_lag(rng: np.random.Generator, B: int, p: int = 100) -> Batch:
     """The sequences (y, a_1 … a_{p-1}, y) and (x, a_1 … a_{p-1}, x): predict each next symbol.
 
     T = p, D = K = p + 1; unit i is a_{i+1}, then x, then y. Each of the two with probability 1/2.
@@ -16,7 +17,7 @@ def noise_free_lag(rng, B, p=100):
     return _between(rng, np.repeat(np.arange(p - 1)[:, None], B, axis=1))
 
 
-def random_lag(rng, B, p=100):
+def random_lag(rng: np.random.Generator, B: int, p: int = 100) -> Batch:
     """As `noise_free_lag`, with random symbols a_1 … a_{p-1} in between: only the end is certain.
 
     Source: Hochreiter and Schmidhuber (1997), Task 2b.
@@ -34,7 +35,7 @@ def _between(rng, middle):
     return Batch(one_hot(symbols[:-1], p + 1), one_hot(symbols[1:], p + 1), np.ones((p, B), bool))
 
 
-def noise_free_lag_solved(outputs, batch):
+def noise_free_lag_solved(outputs: Array, batch: Batch) -> Array:
     """All errors of all units below 0.25 at every step: bool (B,).
 
     The paper asks it of 10,000 successive sequences after training. There are only two.
@@ -42,7 +43,7 @@ def noise_free_lag_solved(outputs, batch):
     return within(outputs, batch, 0.25)
 
 
-def random_lag_solved(outputs, batch):
+def random_lag_solved(outputs: Array, batch: Batch) -> Array:
     """All errors of all units below 0.25 at the last step: bool (B,).
 
     The paper asks it of 10,000 successive sequences after training.
@@ -51,7 +52,7 @@ def random_lag_solved(outputs, batch):
     return within(outputs[-1:], Batch(batch.xs[-1:], batch.targets[-1:], batch.mask[-1:]), 0.25)
 
 
-def copy(rng, B, T):
+def copy(rng: np.random.Generator, B: int, T: int) -> Batch:
     """Repeat ten symbols after a lag of T: D = K = 10, T + 20 steps, a target at each.
 
     Units 0 to 7 are the symbols, 8 is the blank, 9 the delimiter. Input: ten symbols, T - 1
@@ -67,7 +68,7 @@ def copy(rng, B, T):
     return Batch(one_hot(xs, 10), one_hot(targets, 10), np.ones((T + 20, B), bool))
 
 
-def copy_solved(outputs, batch):
+def copy_solved(outputs: Array, batch: Batch) -> Array:
     """Whether the right unit is the most active at every step: bool (B,). Our rule.
 
     The paper reports the mean cross-entropy instead; see `copy_baseline`.
@@ -77,6 +78,6 @@ def copy_solved(outputs, batch):
     return np.all((right > outputs) | (batch.targets == 1), axis=(0, 2))
 
 
-def copy_baseline(T):
+def copy_baseline(T: int) -> float:
     """Mean cross-entropy in nats a step of a network without memory: 10 ln 8 / (T + 20)."""
     return 10 * np.log(8) / (T + 20)

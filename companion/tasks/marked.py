@@ -3,9 +3,10 @@
 import numpy as np
 
 from companion.tasks.batch import Batch, check_at_least, last_step, until_end, within
+from companion.types import Array
 
 
-def adding(rng, B, T=100):
+def adding(rng: np.random.Generator, B: int, T: int = 100) -> Batch:
     """Add the two marked numbers: target 0.5 + (X_1 + X_2) / 4 at the last step.
 
     D = 2: a number, uniform in [-1, 1], and a marker. K = 1. Lengths: uniform in T … T + T/10.
@@ -19,7 +20,7 @@ def adding(rng, B, T=100):
     return _batch(numbers, markers, mask, 0.5 + total / 4)
 
 
-def multiplication(rng, B, T=100):
+def multiplication(rng: np.random.Generator, B: int, T: int = 100) -> Batch:
     """Multiply the two marked numbers: target X_1 · X_2 at the last step.
 
     As `adding`, with numbers uniform in [0, 1]; a mark on the first step counts as X = 1.
@@ -29,7 +30,7 @@ def multiplication(rng, B, T=100):
     return _batch(numbers, markers, mask, np.where(markers == 1, numbers, 1).prod(0))
 
 
-def adding_solved(outputs, batch):
+def adding_solved(outputs: Array, batch: Batch) -> Array:
     """Absolute error at the end below 0.04: bool (B,).
 
     The paper stops training by `finished` with limit 0.01, and then found at most 3 of 2560 test

@@ -3,13 +3,14 @@
 import numpy as np
 
 from companion.tasks.batch import Batch, check_at_least, last_step, one_hot, until_end, within
+from companion.types import Array
 
 SYMBOLS = "EBabcdXY"
 # Percent of T at which the window of each relevant symbol opens; it is T/10 wide.
 WINDOWS = {2: (10, 50), 3: (10, 33, 66)}
 
 
-def temporal_order(rng, B, T=100, relevant=2):
+def temporal_order(rng: np.random.Generator, B: int, T: int = 100, relevant: int = 2) -> Batch:
     """Classify a sequence by its two (or three) relevant symbols, each an X or a Y.
 
     D = 8, `SYMBOLS`; K = 4 (8) classes in the order XX, XY, YX, YY (XXX, XXY …, YYY).
@@ -37,7 +38,7 @@ def temporal_order(rng, B, T=100, relevant=2):
     return Batch(one_hot(symbols, len(SYMBOLS)), targets, mask)
 
 
-def temporal_order_solved(outputs, batch):
+def temporal_order_solved(outputs: Array, batch: Batch) -> Array:
     """All absolute errors of all output units at the end below 0.3: bool (B,).
 
     The paper stops training by `finished` with limit 0.1, and then found at most 3 of 2560 test

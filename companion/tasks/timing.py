@@ -6,12 +6,17 @@ words. There a training stream ends at the first wrong prediction or after 100 s
 and a network is tested on 1000.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from companion.tasks.batch import Batch, check_at_least, until_end, within
+from companion.types import Array
 
 
-def measure_delays(rng, B, F=10, delays=(0, 1), spikes=1):
+def measure_delays(
+    rng: np.random.Generator, B: int, F: int = 10, delays: Sequence[int] = (0, 1), spikes: int = 1
+) -> Batch:
     """Say at each spike how much later than F steps after the last one it came.
 
     D = K = 1. Spike n comes at T(n) = T(n-1) + F + I(n), counted from 1 with T(0) = 0; I(n) is
@@ -27,7 +32,9 @@ def measure_delays(rng, B, F=10, delays=(0, 1), spikes=1):
     return Batch(xs, targets, xs[..., 0] == 1)
 
 
-def generate_spikes(rng, B, F=10, delays=(0, 1), spikes=1):
+def generate_spikes(
+    rng: np.random.Generator, B: int, F: int = 10, delays: Sequence[int] = (0, 1), spikes: int = 1
+) -> Batch:
     """The reverse (GTS): given the delays, spike at the times T(n) of `measure_delays`.
 
     D = K = 1. Target, at every step: 1 at a spike, else 0. Input: I(n) throughout the interval
@@ -45,7 +52,7 @@ def generate_spikes(rng, B, F=10, delays=(0, 1), spikes=1):
     return Batch(xs, targets, until_end(times[-1]))
 
 
-def periodic(shape, F=10, periods=10):
+def periodic(shape: str, F: int = 10, periods: int = 10) -> Batch:
     """Generate a periodic function from nothing (PFG): B = 1, the only input is 0.
 
     shape: "cosine", "triangle" or "rectangle", between 0 and 1. F: steps a period.
@@ -66,12 +73,12 @@ def periodic(shape, F=10, periods=10):
     return Batch(np.zeros_like(targets), targets, np.ones((len(t), 1), bool))
 
 
-def spikes_solved(outputs, batch):
+def spikes_solved(outputs: Array, batch: Batch) -> Array:
     """All absolute errors below 0.49, measured or generated spikes: bool (B,)."""
     return within(outputs, batch, 0.49)
 
 
-def periodic_solved(outputs, batch):
+def periodic_solved(outputs: Array, batch: Batch) -> Array:
     """All absolute errors below 0.3: bool (B,)."""
     return within(outputs, batch, 0.3)
 
