@@ -1,13 +1,17 @@
 """minLSTM, an LSTM whose gates do not see the hidden state, so that it runs as a parallel scan."""
 
+from __future__ import annotations
+
 import numpy as np
+from numpy.typing import DTypeLike
 
 from companion.activations import log_sigmoid, sigmoid
 from companion.params import check_array, check_sizes
 from companion.scan import linear_loop, linear_scan
+from companion.types import Array, Params
 
 
-def init(D, H, rng, dtype=np.float64):
+def init(D: int, H: int, rng: np.random.Generator, dtype: DTypeLike = np.float64) -> Params:
     """Draw first parameters, each uniform in (-1/√D, 1/√D), as torch.nn.Linear does.
 
     D: number of inputs. H: number of units. rng: a `numpy.random.Generator`.
@@ -20,7 +24,7 @@ def init(D, H, rng, dtype=np.float64):
     return {name: rng.uniform(-bound, bound, s).astype(dtype) for name, s in shapes.items()}
 
 
-def gates(params, xs):
+def gates(params: Params, xs: Array) -> tuple[Array, Array]:
     """What a step keeps and what it adds: f' and i' ⊙ g of h_t = f' ⊙ h_{t-1} + i' ⊙ g.
 
     i and f are sigmoids and g is linear, all three of x_t alone; f' = f / (f + i) and
@@ -38,7 +42,7 @@ def gates(params, xs):
     return sigmoid(difference), sigmoid(-difference) * g
 
 
-def forward(params, xs, state=None):
+def forward(params: Params, xs: Array, state: Array | None = None) -> tuple[Array, Array]:
     """Run minLSTM over a batch of sequences, by `linear_scan`.
 
     params: as of `init`. xs: (T, B, D). state: the first h (B, H); None means zeros.
@@ -49,7 +53,7 @@ def forward(params, xs, state=None):
     return _run(linear_scan, params, xs, state)
 
 
-def forward_loop(params, xs, state=None):
+def forward_loop(params: Params, xs: Array, state: Array | None = None) -> tuple[Array, Array]:
     """The same, step by step; arguments and results as of `forward`."""
     return _run(linear_loop, params, xs, state)
 

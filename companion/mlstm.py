@@ -9,19 +9,23 @@ with i = exp(a_i) and f = sigmoid(a_f), one number each for the whole memory: th
 that all steps can also be computed at once, by one (T, T) matrix.
 """
 
+from __future__ import annotations
+
 import math
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from companion.activations import log_sigmoid, sigmoid
 from companion.params import check_array, check_sizes
+from companion.types import Array, Params, State
 
 # The least divisor is held between exp(-80) and exp(80): beyond, h is 0 to all digits that show, or
 # its divisor is |n · q|.
 LIMIT = 80
 
 
-def init(D, H, rng, dtype=np.float64):
+def init(D: int, H: int, rng: np.random.Generator, dtype: DTypeLike = np.float64) -> Params:
     """Draw first parameters, each uniform in (-1/√D, 1/√D), as torch.nn.Linear does.
 
     D: number of inputs. H: number of units. rng: a `numpy.random.Generator`.
@@ -35,7 +39,7 @@ def init(D, H, rng, dtype=np.float64):
     return {name: rng.uniform(-bound, bound, s).astype(dtype) for name, s in shapes.items()}
 
 
-def forward(params, xs, state=None):
+def forward(params: Params, xs: Array, state: State | None = None) -> tuple[Array, State]:
     """Run mLSTM over a batch of sequences, step by step.
 
     params: as of `init`. xs: (T, B, D). state: C (B, H, H), n (B, H) and m (B,), of the dtype of
@@ -53,7 +57,7 @@ def forward(params, xs, state=None):
     return ys, state
 
 
-def forward_parallel(params, xs):
+def forward_parallel(params: Params, xs: Array) -> Array:
     """The same from a state of zeros, all steps at once: ys (T, B, H).
 
     Step t reads v_s with the weight (q_t · k_s) exp(F_t - F_s + a_i,s), where F adds up log f:
@@ -74,7 +78,9 @@ def forward_parallel(params, xs):
     return o * np.einsum("tsb,sbh->tbh", S, v) / divisor[..., None]
 
 
-def backward(params, xs, dys, state=None, dstate=None):
+def backward(
+    params: Params, xs: Array, dys: Array, state: State | None = None, dstate: State | None = None
+) -> tuple[Params, Array, State]:
     """Carry the derivative of a loss back through `forward`, which it runs again.
 
     params, xs, state: as given to `forward`. dys: derivative for ys (T, B, H). dstate: the same

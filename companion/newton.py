@@ -7,14 +7,16 @@ Source: Lim et al. (2024), "Parallelizing non-linear sequential models over the 
 {eq}`eq-challenges-newton`.
 """
 
+from collections.abc import Callable, Iterator
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from companion.cells import find_cell
+from companion.cells import Cell, find_cell
 from companion.cells.cell import check_returns
 from companion.params import check_array, check_params
+from companion.types import Array, Params, State
 
 # Cells whose h stays within ±1, or within the first state's bound, and whose c grows by at most 1
 # a step.
@@ -35,13 +37,14 @@ class Slopes(NamedTuple):
     carry: np.ndarray  #: (S, C, T, B, H), by each of the C states that are carried elementwise
 
 
-def every_step(cell, params, xs, before):
+def every_step(cell: Cell | str, params: Params, xs: Array, before: Array) -> tuple[Array, Slopes]:
     """Take each step by itself, all at once, from the state before it.
 
     xs: (T, B, D). before: the states before each step, (T, B, S·H), h first.
     Returns the states after each step, (T, B, S·H), and `Slopes`.
     """
     cell = find_cell(cell)
+    derivative: Any = cell.derivative
     states = dict(zip(cell.states, np.split(before, len(cell.states), -1), strict=True))
     a_x = xs @ params["weight_ih"].T + params["bias_ih"]
     a_h = states["h"] @ params["weight_hh"].T + params["bias_hh"]
@@ -56,14 +59,14 @@ def every_step(cell, params, xs, before):
     by_a, by_carry = [], []
     for name in cell.states:  # elementwise, so that one derivative holds for all units at once
         ones = tuple(np.full_like(s, n == name) for n, s in zip(cell.states, after, strict=True))
-        da, dcarry, _ = cell.derivative(ones, after, kept, carry, p)
+        da, dcarry, _ = derivative(ones, after, kept, carry, p)
         by_a.append([da[k] for k in recurrent])
         by_carry.append(list(dcarry))
     shape = (len(cell.states), len(cell.carries), *after[0].shape)
     return np.concatenate(after, -1), Slopes(np.array(by_a), np.reshape(by_carry, shape))
 
 
-def jacobians(cell, params, slopes):
+def jacobians(cell: Cell | str, params: Params, slopes: Slopes) -> Array:
     """Jacobian of every step, ds_t / ds_{t-1}: (T, B, S·H, S·H)."""
     cell = find_cell(cell)
     S, G, T, B, H = slopes.a.shape
@@ -77,7 +80,13 @@ def jacobians(cell, params, slopes):
     return whole.reshape(T, B, S * H, S * H)
 
 
-def newton(cell, params, xs, state=None, inside=None):
+def newton(
+    cell: Cell | str,
+    params: Params,
+    xs: Array,
+    state: State | None = None,
+    inside: Callable[[Array], Array] | None = None,
+) -> Iterator[Iterate]:
     """Newton's guesses of the states of all steps, better and better: a generator of `Iterate`.
 
     xs, state: as in `companion.forward`. The first guess is zero everywhere. inside(states) moves
@@ -109,7 +118,9 @@ def newton(cell, params, xs, state=None, inside=None):
             states = inside(states)
 
 
-def forward_at_once(cell, params, xs, state=None, limit=100):
+def forward_at_once(
+    cell: Cell | str, params: Params, xs: Array, state: State | None = None, limit: int = 100
+) -> tuple[Array, State, list[float]]:
     """`companion.forward` by Newton's method: the same result, but for rounding, or an error.
 
     limit: how many updates to allow. The guesses of cells in `BOUNDED` are kept within bounds.
@@ -138,7 +149,7 @@ def forward_at_once(cell, params, xs, state=None, limit=100):
     return parts[0].copy(), tuple(part[-1].copy() for part in parts), residuals
 
 
-def within_bounds(cell, size, states):
+def within_bounds(cell: Cell | str, size: float, states: Array) -> Array:
     """A guess moved to where a cell of `BOUNDED` can be: |h| ≤ 1, |c_t| ≤ size + t.
 
     size: largest absolute value of the first state. states: (T, B, S·H).
@@ -151,7 +162,7 @@ def within_bounds(cell, size, states):
     )
 
 
-def matrix_loop(J, r):
+def matrix_loop(J: Array, r: Array) -> Array:
     """s_t = J_t s_{t-1} + r_t from s_0 = 0, step by step. J: (T, B, N, N). r: (T, B, N), as s."""
     s = np.array(r)
     for t in range(1, len(s)):
@@ -159,7 +170,7 @@ def matrix_loop(J, r):
     return s
 
 
-def matrix_scan(J, r):
+def matrix_scan(J: Array, r: Array) -> Array:
     """The same in log2 T passes over all steps: after each, a step knows twice as many before it.
 
     Two steps after each other are one: s = J2 (J1 s + r1) + r2. Source: Hillis and Steele (1986).

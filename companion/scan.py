@@ -3,9 +3,10 @@
 import numpy as np
 
 from companion.params import check_array
+from companion.types import Array
 
 
-def linear_scan(a, b, h0):
+def linear_scan(a: Array, b: Array, h0: Array) -> Array:
     """All states of h_t = a_t ⊙ h_{t-1} + b_t at once, by doubling: about log2 T passes.
 
     Before a pass, row t holds the factor and the summand by which h_t follows from the state n
@@ -29,7 +30,7 @@ def linear_scan(a, b, h0):
     return b
 
 
-def linear_loop(a, b, h0):
+def linear_loop(a: Array, b: Array, h0: Array) -> Array:
     """The same states one after the other; arguments, result and errors as of `linear_scan`."""
     _check(a, b, h0)
     ys, h = np.empty_like(b), h0

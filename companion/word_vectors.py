@@ -4,16 +4,23 @@ The vectors are an array (K, D), one row a word, from wherever they come: `load_
 embedding of a network. A word is the number of its row.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterable
+
 import numpy as np
+from numpy.typing import ArrayLike
+
+from companion.types import Array
 
 
-def units(vectors):
+def units(vectors: Array) -> Array:
     """The vectors, float (K, D), each divided by its length; one of zeros stays zero."""
     lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
     return vectors / np.where(lengths > 0, lengths, 1)
 
 
-def nearest(vectors, queries, n, without=None):
+def nearest(vectors: Array, queries: Array, n: int, without: ArrayLike | None = None) -> Array:
     """The n rows with the largest product with each query, the largest first: int64 (N, n).
 
     vectors: (K, D); unit vectors for neighbours by angle, others favour long vectors. queries:
@@ -35,7 +42,7 @@ def nearest(vectors, queries, n, without=None):
     return found
 
 
-def questions(words):
+def questions(words: Iterable[str]) -> dict[str, Array]:
     """The analogy questions whose four words are all among `words`: a dict from kind to (N, 4).
 
     A row holds the numbers of a, b, c and of the right answer to a : b as c : ?. The file of
@@ -45,7 +52,7 @@ def questions(words):
     from gensim.test.utils import datapath
 
     number = {word: k for k, word in enumerate(words)}
-    found = {}
+    found: dict[str, list[list[int]]] = {}
     with open(datapath("questions-words.txt"), encoding="utf-8") as lines:
         for line in lines:
             parts = line.lower().split()
@@ -56,7 +63,7 @@ def questions(words):
     return {kind: np.array(rows, np.int64) for kind, rows in found.items() if rows}
 
 
-def analogies(vectors, asked, exclude=True, offset=True):
+def analogies(vectors: Array, asked: Array, exclude: bool = True, offset: bool = True) -> Array:
     """Answers to a : b as c : ?, the word nearest by angle to b - a + c: int64 (N,).
 
     vectors: (K, D), made unit vectors first, as gensim does. asked: (N, 3) or (N, 4), as of

@@ -2,6 +2,8 @@
 
 import os
 import shutil
+from collections.abc import Sequence
+from os import PathLike
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,8 +29,8 @@ class Source(NamedTuple):
     limit: the most bytes that the file may have, and that an archive may unpack to.
     """
 
-    urls: tuple
-    brings: tuple
+    urls: tuple[str, ...]
+    brings: tuple[str, ...]
     checksum: str
     archive: str | None = None
     limit: int = 2**31
@@ -42,7 +44,7 @@ class _WrongFile(ValueError):
     """What a server gave is not what was asked for."""
 
 
-def provide(folder, sources, download=True):
+def provide(folder: str | PathLike, sources: Sequence[Source], download: bool = True) -> None:
     """See to it that a folder, given by its path, has all that the sources bring.
 
     What is there is left as it is; the rest is downloaded if `download` is true, with a bar that

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 
-def data_folder(name, folder=None):
+def data_folder(name: str, folder: str | os.PathLike | None = None) -> Path:
     """The folder of data set `name`: `folder` itself if it is given.
 
     Else a folder of that name in the one that the environment variable COMPANION_DATA names, or
@@ -20,7 +20,7 @@ def data_folder(name, folder=None):
         raise
 
 
-def read(folder, name):
+def read(folder: Path, name: str) -> bytes:
     """The bytes of a file. Raises FileNotFoundError that says which file is wanted where."""
     path = folder / name
     if not path.is_file():

@@ -5,6 +5,9 @@ Spoken Digits and Multi30k are taken at a commit of their repositories; their ch
 copies whose files have the hashes that git has at that commit.
 """
 
+from os import PathLike
+from pathlib import Path
+
 from companion.data.download import Source, provide
 from companion.data.folders import data_folder
 
@@ -81,7 +84,7 @@ SOURCES = {
 }
 
 
-def whole_folder(name, folder, download):
+def whole_folder(name: str, folder: str | PathLike | None, download: bool) -> Path:
     """The folder of data set `name`, as `data_folder` says, which now has all that it needs."""
     folder = data_folder(name, folder)
     provide(folder, SOURCES[name], download)

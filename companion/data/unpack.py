@@ -5,7 +5,8 @@ import hashlib
 import shutil
 import tarfile
 import zipfile
-from pathlib import PurePosixPath
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePosixPath
 
 # What a disk says that cannot be written to; any other error comes of the archive.
 _NAMES = "EACCES EDQUOT EFBIG EIO ENOSPC EPERM EROFS".split()
@@ -16,7 +17,7 @@ class UnpackError(ValueError):
     """An archive is broken, or would write where it should not."""
 
 
-def unpack(path, into, inside, brings, limit):
+def unpack(path: Path, into: Path, inside: str, brings: Sequence[str], limit: int) -> None:
     """Unpack the files and folders that `brings` names from a zip or tar file.
 
     path: of the archive. into: an empty folder. inside: the folder of the archive that has them;
@@ -50,7 +51,7 @@ def unpack(path, into, inside, brings, limit):
         raise UnpackError(f"must bring {', '.join(absent)}, and does not")
 
 
-def content_checksum(folder, names):
+def content_checksum(folder: Path, names: Iterable[str]) -> str:
     """The sha256 of all files under these names, with their paths: hexadecimal."""
     digest = hashlib.sha256()
     for name in sorted(names):

@@ -2,6 +2,7 @@
 
 import hashlib
 from array import array
+from os import PathLike
 from typing import NamedTuple
 
 import numpy as np
@@ -21,11 +22,11 @@ class Words(NamedTuple):
     train: np.ndarray
     valid: np.ndarray
     test: np.ndarray
-    vocabulary: list
+    vocabulary: list[str]
     card: Card
 
 
-def fetch_ptb(folder=None, download=True):
+def fetch_ptb(folder: str | PathLike | None = None, download: bool = True) -> Words:
     """Penn Treebank as Mikolov prepared it: news of 1989, 10,000 known words.
 
     folder: has ptb.train.txt, ptb.valid.txt and ptb.test.txt; see `data_folder` for None.
@@ -47,7 +48,7 @@ def fetch_ptb(folder=None, download=True):
     )
 
 
-def fetch_wikitext2(folder=None, download=True):
+def fetch_wikitext2(folder: str | PathLike | None = None, download: bool = True) -> Words:
     """WikiText-2: good and featured articles of Wikipedia, 33,278 known words.
 
     folder: has wiki.train.tokens, wiki.valid.tokens and wiki.test.tokens; see `data_folder` for
@@ -71,7 +72,7 @@ def fetch_wikitext2(folder=None, download=True):
     )
 
 
-def fetch_wikitext103(folder=None, download=True):
+def fetch_wikitext103(folder: str | PathLike | None = None, download: bool = True) -> Words:
     """WikiText-103: all good and featured articles of 2016, 103 million words, 267,735 known.
 
     folder: has wiki.train.tokens, wiki.valid.tokens and wiki.test.tokens; see `data_folder` for
@@ -97,7 +98,8 @@ def fetch_wikitext103(folder=None, download=True):
 
 def _read(folder, pattern, **card):
     names = [pattern.format(part) for part in ("train", "valid", "test")]
-    number, digest, parts = {}, hashlib.sha256(), []
+    number: dict[str, int] = {}
+    digest, parts = hashlib.sha256(), []
     for name in names:
         known = len(number)
         parts.append(_numbers(folder / name, number, digest))
@@ -112,7 +114,8 @@ def _read(folder, pattern, **card):
         split="{:,} train, {:,} valid, {:,} test".format(*map(len, parts)),
         checksum=digest.hexdigest(),
     )
-    return Words(*parts, vocabulary, card)
+    train, valid, test = parts
+    return Words(train, valid, test, vocabulary, card)
 
 
 def _numbers(path, number, digest):

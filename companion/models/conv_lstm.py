@@ -6,6 +6,8 @@ from torch.nn import functional as F
 
 from companion.nn import PeepholeLSTM
 
+Hidden = tuple[torch.Tensor, torch.Tensor]  # (h, c)
+
 
 class ConvLSTM(nn.Module):
     """Peephole LSTM in which a convolution stands for every product with a matrix.
@@ -18,7 +20,7 @@ class ConvLSTM(nn.Module):
     place; here a channel has one for all places, so that the layer runs on pictures of any size.
     """
 
-    def __init__(self, D, H, n=3):
+    def __init__(self, D: int, H: int, n: int = 3) -> None:
         super().__init__()
         if n < 1 or n % 2 == 0:
             raise ValueError(f"n must be odd, so that a kernel has a middle, got {n!r}")
@@ -27,9 +29,9 @@ class ConvLSTM(nn.Module):
         self.recurrent = nn.Conv2d(H, 4 * H, n, padding=n // 2, bias=False)
         self.peepholes = nn.Parameter(torch.zeros(3, H, 1, 1))
         with torch.no_grad():
-            self.input.bias[H : 2 * H] = 1.0
+            self.input.get_parameter("bias")[H : 2 * H] = 1.0
 
-    def forward(self, xs, state=None):
+    def forward(self, xs: torch.Tensor, state: Hidden | None = None) -> tuple[torch.Tensor, Hidden]:
         """xs: (T, B, D, rows, columns). state: (h, c), each (B, H, rows, columns), or None.
 
         Returns h at every step, (T, B, H, rows, columns), and the last state.
@@ -43,7 +45,7 @@ class ConvLSTM(nn.Module):
             ys.append(state[0])
         return torch.stack(ys), state
 
-    def step(self, ax, h, c):
+    def step(self, ax: torch.Tensor, h: torch.Tensor, c: torch.Tensor) -> Hidden:
         """One step from the input's part of the pre-activations, (B, 4H, rows, columns)."""
         p_i, p_f, p_o = self.peepholes
         ai, af, ag, ao = (ax + self.recurrent(h)).chunk(4, 1)
@@ -61,11 +63,11 @@ class Forecaster(nn.Module):
     which are 4 channels at one place (Shi et al. 2015, Section 3.2, cut 4 × 4).
     """
 
-    def __init__(self, core, readout, ahead):
+    def __init__(self, core: nn.Module, readout: nn.Module, ahead: int) -> None:
         super().__init__()
         self.core, self.readout, self.ahead = core, readout, ahead
 
-    def forward(self, frames):
+    def forward(self, frames: torch.Tensor) -> torch.Tensor:
         """frames: (T, B, rows, columns), from 0 to 1.
 
         Returns logits of the T - 1 frames after the first, each from those before it, and of the
@@ -82,16 +84,16 @@ class Forecaster(nn.Module):
 class Flat(nn.Module):
     """A fully connected peephole LSTM of H units that reads pictures (C, rows, columns) as rows."""
 
-    def __init__(self, picture, H):
+    def __init__(self, picture: torch.Size, H: int) -> None:
         super().__init__()
         self.lstm = PeepholeLSTM(picture.numel(), H, forget_bias=1.0)
 
-    def forward(self, xs, state=None):
+    def forward(self, xs: torch.Tensor, state: Hidden | None = None) -> tuple[torch.Tensor, Hidden]:
         """xs: (T, B, C, rows, columns). Returns (T, B, H) and the last state."""
         return self.lstm(xs.flatten(2), state)
 
 
-def convolutional(H, n, ahead):
+def convolutional(H: int, n: int, ahead: int) -> Forecaster:
     """A `Forecaster` with one `ConvLSTM` of H channels and kernels of n × n, for any size.
 
     Its readout is two convolutions, where Shi et al. (2015) have one of 1 × 1 over several layers.
@@ -102,7 +104,7 @@ def convolutional(H, n, ahead):
     return Forecaster(ConvLSTM(4, H, n), readout, ahead)
 
 
-def fully_connected(H, size, ahead):
+def fully_connected(H: int, size: int, ahead: int) -> Forecaster:
     """A `Forecaster` with one `PeepholeLSTM` of H units, for frames of size × size pixels."""
     picture = torch.Size((4, size // 2, size // 2))
     readout = nn.Sequential(
@@ -114,7 +116,7 @@ def fully_connected(H, size, ahead):
     return Forecaster(Flat(picture, H), readout, ahead)
 
 
-def loss(logits, frames):
+def loss(logits: torch.Tensor, frames: torch.Tensor) -> tuple[torch.Tensor, int]:
     """Binary cross-entropy in nats, summed over pixels, and the number of frames."""
     total = F.binary_cross_entropy_with_logits(logits, frames, reduction="sum")
     return total, frames.shape[0] * frames.shape[1]

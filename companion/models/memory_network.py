@@ -28,7 +28,7 @@ class MemoryNetwork(nn.Module):
 
     linear = False
 
-    def __init__(self, K, D, hops, sentences):
+    def __init__(self, K: int, D: int, hops: int, sentences: int) -> None:
         super().__init__()
         if hops < 1:
             raise ValueError(f"hops must be at least 1, got {hops!r}")
@@ -36,11 +36,11 @@ class MemoryNetwork(nn.Module):
         self.words = nn.ParameterList(0.1 * torch.randn(K + 1, D) for _ in range(hops + 1))
         self.ages = nn.ParameterList(0.1 * torch.randn(sentences, D) for _ in range(hops + 1))
 
-    def forward(self, batch):
+    def forward(self, batch: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
         """Logits (B, K + 1) of the answer."""
         return self.look(batch)[0]
 
-    def look(self, batch):
+    def look(self, batch: tuple[torch.Tensor, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         """Logits, and the weights of all rows in every hop, (hops, S, B): 0 but for sentences."""
         rows, lengths = batch
         age = lengths - 2 - torch.arange(len(rows))[:, None]  # 0 for the newest sentence
@@ -63,7 +63,7 @@ class MemoryNetwork(nn.Module):
         return u @ self.words[-1].T, torch.stack(weights)
 
 
-def sentence_vectors(words, rows):
+def sentence_vectors(words: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
     """Sum of the vectors of a sentence's words, each weighted by its position: (..., D).
 
     words: (K + 1, D), of which number 0, the filling, counts as zero. rows: (..., W).
@@ -83,13 +83,13 @@ class Reader(nn.Module):
     K: words. D: size of a word's vector. H: units.
     """
 
-    def __init__(self, K, D, H):
+    def __init__(self, K: int, D: int, H: int) -> None:
         super().__init__()
         self.words = nn.Embedding(K + 1, D)
         self.lstm = LSTM(D, H, forget_bias=1.0)
         self.readout = nn.Linear(H, K + 1)
 
-    def forward(self, batch):
+    def forward(self, batch: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
         """Logits (B, K + 1) of the answer."""
         rows, _ = batch
         texts = [story[story > 0] for story in rows.transpose(0, 1)]

@@ -29,7 +29,7 @@ class _Scan(torch.autograd.Function):
         return dh * before, dh, (a[:1] * dh[:1]).sum(0)
 
 
-def torch_scan(a, b, h0):
+def torch_scan(a: torch.Tensor, b: torch.Tensor, h0: torch.Tensor) -> torch.Tensor:
     """All states of h_t = a_t ⊙ h_{t-1} + b_t, with a hand-derived backward pass.
 
     a, b: factors, of any sign, and summands, (T, B, H). h0: first state (B, H).
@@ -57,13 +57,15 @@ class MinLSTM(torch.nn.Module):
     Source: Feng et al. (2024), section 3.2.
     """
 
-    def __init__(self, D, H):
+    def __init__(self, D: int, H: int) -> None:
         super().__init__()
         self.D, self.H = D, H
         self.weight_ih = torch.nn.Parameter(torch.empty(3 * H, D).uniform_(-(D**-0.5), D**-0.5))
         self.bias_ih = torch.nn.Parameter(torch.empty(3 * H).uniform_(-(D**-0.5), D**-0.5))
 
-    def forward(self, xs, h0=None):
+    def forward(
+        self, xs: torch.Tensor, h0: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Run over xs (T, B, D) from h0 (B, H), or zeros; returns ys (T, B, H) and h (B, H)."""
         if xs.ndim != 3 or xs.shape[2] != self.D:
             raise ValueError(f"xs must have shape (T, B, {self.D}), got {tuple(xs.shape)}")

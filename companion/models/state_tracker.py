@@ -18,16 +18,16 @@ class Recurrent(nn.Module):
     Called with xs (T, B, D), returns logits (T, B, K).
     """
 
-    def __init__(self, cell, D, H, K):
+    def __init__(self, cell: str, D: int, H: int, K: int) -> None:
         super().__init__()
         self.layer = LSTM(D, H, forget_bias=1.0) if cell == "lstm" else RNN(D, H)
         self.readout = nn.Linear(H, K)
         if cell == "rnn":
-            nn.init.orthogonal_(self.layer.weight_hh_l0)
-            nn.init.zeros_(self.layer.bias_ih_l0)
-            nn.init.zeros_(self.layer.bias_hh_l0)
+            nn.init.orthogonal_(self.layer.get_parameter("weight_hh_l0"))
+            nn.init.zeros_(self.layer.get_parameter("bias_ih_l0"))
+            nn.init.zeros_(self.layer.get_parameter("bias_hh_l0"))
 
-    def forward(self, xs):
+    def forward(self, xs: torch.Tensor) -> torch.Tensor:
         return self.readout(self.layer(xs)[0])
 
 
@@ -42,7 +42,7 @@ class Stack(nn.Module):
     Raises ValueError for another mixer.
     """
 
-    def __init__(self, mixer, D, H, K, depth=2):
+    def __init__(self, mixer: str, D: int, H: int, K: int, depth: int = 2) -> None:
         super().__init__()
         self.embed, self.start = nn.Linear(D, H), nn.Parameter(torch.randn(H) / H**0.5)
         self.mixers = nn.ModuleList(make_mixer(mixer, H) for _ in range(depth))
@@ -53,7 +53,7 @@ class Stack(nn.Module):
         self.norms = nn.ModuleList(nn.LayerNorm(H) for _ in range(depth))
         self.readout = nn.Sequential(nn.LayerNorm(H), nn.Linear(H, K))
 
-    def forward(self, xs):
+    def forward(self, xs: torch.Tensor) -> torch.Tensor:
         ys = torch.cat([self.start.expand(1, xs.shape[1], -1), self.embed(xs)])
         for norm, mixer, thinker in zip(self.norms, self.mixers, self.thinkers, strict=True):
             ys = ys + mixer(norm(ys))
@@ -61,7 +61,7 @@ class Stack(nn.Module):
         return self.readout(ys[1:])
 
 
-def make_mixer(name, H):
+def make_mixer(name: str, H: int) -> nn.Module:
     """The layer of a `Stack` that mixes over time: (T, B, H) to (T, B, H)."""
     if name in POSITIONS:
         return Attention(H, name)
@@ -76,11 +76,11 @@ def make_mixer(name, H):
 class Gated(nn.Module):
     """The outputs of a recurrent layer, without its last state, times a gate, then projected."""
 
-    def __init__(self, layer, H):
+    def __init__(self, layer: nn.Module, H: int) -> None:
         super().__init__()
         self.layer, self.gate, self.out = layer, nn.Linear(H, H), nn.Linear(H, H)
 
-    def forward(self, xs):
+    def forward(self, xs: torch.Tensor) -> torch.Tensor:
         return self.out(self.layer(xs)[0] * silu(self.gate(xs)))
 
 
@@ -92,12 +92,12 @@ class Diagonal(nn.Module):
     Source: Grazzi et al. (2025), who open the range of a_t to negative numbers.
     """
 
-    def __init__(self, H, signed):
+    def __init__(self, H: int, signed: bool) -> None:
         super().__init__()
         self.factor, self.write = nn.Linear(H, H), nn.Linear(H, H)
         self.squash = torch.tanh if signed else torch.sigmoid
 
-    def forward(self, xs):
+    def forward(self, xs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         b = self.write(xs)
         ys = torch_scan(self.squash(self.factor(xs)), b, torch.zeros_like(b[0]))
         return ys, ys[-1]
@@ -111,12 +111,12 @@ class Attention(nn.Module):
     Called with xs (T, B, H), H a multiple of 8, returns (T, B, H).
     """
 
-    def __init__(self, H, position, heads=4):
+    def __init__(self, H: int, position: str, heads: int = 4) -> None:
         super().__init__()
         self.position, self.heads = position, heads
         self.inputs, self.out = nn.Linear(H, 3 * H), nn.Linear(H, H)
 
-    def forward(self, xs):
+    def forward(self, xs: torch.Tensor) -> torch.Tensor:
         T, B, H = xs.shape
         parts = self.inputs(xs).view(T, B, 3, self.heads, H // self.heads)
         q, k, v = parts.permute(2, 1, 3, 0, 4)  # each (B, heads, T, H / heads)
@@ -126,7 +126,7 @@ class Attention(nn.Module):
         return self.out(ys.permute(2, 0, 1, 3).reshape(T, B, H))
 
 
-def turned(x, base=10_000.0):
+def turned(x: torch.Tensor, base: float = 10_000.0) -> torch.Tensor:
     """Pairs of x (..., T, 2n) turned by step times base^(-pair / n), as rotary positions do."""
     T, half = x.shape[-2], x.shape[-1] // 2
     speed = base ** (-torch.arange(half, dtype=x.dtype, device=x.device) / half)

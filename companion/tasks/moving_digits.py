@@ -1,11 +1,17 @@
 """Films of two handwritten digits that move through a small frame and bounce off its sides."""
 
+from __future__ import annotations
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from companion.tasks.batch import check_at_least
+from companion.types import Array
 
 
-def moving_digits(rng, B, images, T, size=16):
+def moving_digits(
+    rng: np.random.Generator, B: int, images: ArrayLike, T: int, size: int = 16
+) -> Array:
     """Draw B films of T frames, two digits in each: float32 (T, B, size, size), from 0 to 1.
 
     images: (N, n, n), from 0 to 1, among which the digits are drawn, such as those of
@@ -34,7 +40,7 @@ def moving_digits(rng, B, images, T, size=16):
     return frames
 
 
-def bounced(start, speed, T, room):
+def bounced(start: Array, speed: Array, T: int, room: int) -> Array:
     """Positions at T steps of points that move evenly between 0 and `room` and turn there.
 
     start, speed: whole numbers (2, B). Returns (2, T, B).

@@ -1,8 +1,12 @@
 """Words over a group: say after every symbol what the product of all symbols so far is."""
 
+from __future__ import annotations
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from companion.tasks.batch import Batch, check_at_least, check_outputs, one_hot
+from companion.types import Array
 
 # Row and column are elements, 0 the neutral one; an entry is the row's element, then the column's.
 PARITY = np.array([[0, 1], [1, 0]])
@@ -10,6 +14,7 @@ PARITY = np.array([[0, 1], [1, 0]])
 
 def _composed():
     """The table of S3: the six ways to order three things, composed."""
+    ways: list[tuple[int, ...]]
     ways = [(0, 1, 2), (1, 2, 0), (2, 0, 1), (1, 0, 2), (0, 2, 1), (2, 1, 0)]
     # Things that lie in the order of `first` are picked up in the order of `then`.
     return np.array([[ways.index(tuple(f[k] for k in t)) for t in ways] for f in ways])
@@ -18,7 +23,7 @@ def _composed():
 S3 = _composed()
 
 
-def group_words(rng, B, T, table=PARITY):
+def group_words(rng: np.random.Generator, B: int, T: int, table: ArrayLike = PARITY) -> Batch:
     """Random words over a group, and at every step the product of all symbols so far.
 
     table: (K, K), whole numbers: `table[state, symbol]` is the next state, and the first state
@@ -43,7 +48,7 @@ def group_words(rng, B, T, table=PARITY):
     return Batch(one_hot(symbols, K), one_hot(states, K), np.ones((T, B), bool))
 
 
-def group_words_correct(outputs, batch):
+def group_words_correct(outputs: Array, batch: Batch) -> Array:
     """Whether the right state has the largest output, at every step: bool (T, B). A tie is wrong.
 
     outputs: (T, B, K), logits or probabilities.

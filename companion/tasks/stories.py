@@ -5,9 +5,12 @@ has a story of its own (there five questions share one), verbs do not vary, and 
 `LONGEST` sentences.
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
+
+from companion.types import Array
 
 PEOPLE = ["mary", "john", "daniel", "sandra"]
 PLACES = ["bathroom", "bedroom", "garden", "hallway", "kitchen", "office"]
@@ -19,13 +22,13 @@ LONGEST = {1: 10, 2: 20, 3: 30}
 class Story(NamedTuple):
     """A story and its question; every sentence is a list of words."""
 
-    sentences: list
-    question: list
+    sentences: list[list[str]]
+    question: list[str]
     answer: str  #: one of PLACES
-    facts: list  #: numbers of the sentences that give the answer, counted from 0, in their order
+    facts: list[int]  #: numbers of the sentences that give the answer, from 0, in their order
 
 
-def stories(rng, N, facts):
+def stories(rng: np.random.Generator, N: int, facts: int) -> list[Story]:
     """Draw N stories whose question needs 1, 2 or 3 facts: a list of `Story`.
 
     1: "where is mary", her last journey. 2: "where is the milk", who took or dropped it last, and
@@ -36,7 +39,7 @@ def stories(rng, N, facts):
     """
     if facts not in LONGEST or N < 0:
         raise ValueError(f"facts must be 1, 2 or 3 and N at least 0, got {facts} and {N}")
-    found = []
+    found: list[Story] = []
     while len(found) < N:
         length = rng.integers(2 * facts, LONGEST[facts] + 1)
         told, people, things = _tell(rng, length, things=facts > 1)
@@ -53,7 +56,10 @@ def _tell(rng, length, things):
     people: name -> (place, sentence). things: name -> list of (place, sentences that say so,
     sentence that brought it there), one entry for each place where it was.
     """
-    told, people, carried, been = [], {}, {}, {}
+    told: list[list[str]] = []
+    people: dict[str, tuple] = {}
+    carried: dict[str, tuple] = {}
+    been: dict[str, list[tuple]] = {}
     while len(told) < length:
         who, k = PEOPLE[rng.integers(len(PEOPLE))], len(told)
         place, since = people.get(who, (None, None))
@@ -100,7 +106,7 @@ def _before(things):
     return asked
 
 
-def numbered(told):
+def numbered(told: Iterable[Story]) -> tuple[list[Array], Array]:
     """Stories as arrays of words' numbers, the question as the last row, and the answers' numbers.
 
     Returns a list of int64 arrays (sentences + 1, 7), each row filled up with 0, and int64 (N,).
