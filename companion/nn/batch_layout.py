@@ -10,6 +10,10 @@ from typing import NamedTuple
 import torch
 from torch.nn.utils.rnn import PackedSequence
 
+# What a layer reads and writes, and its state: h, or a tuple of h and the others.
+Input = torch.Tensor | PackedSequence
+Hidden = torch.Tensor | tuple[torch.Tensor, ...]
+
 
 class Layout(NamedTuple):
     """How the caller laid out time and batch."""

@@ -14,7 +14,7 @@ def check_options(sizes, flags, probabilities):
         if not isinstance(value, bool):
             raise ValueError(f"{name} must be True or False, got {value!r}")
     for name, value in probabilities.items():
-        if not isinstance(value, Real) or isinstance(value, bool) or not 0 <= value <= 1:
+        if not isinstance(value, Real) or isinstance(value, bool) or not 0 <= float(value) <= 1:
             raise ValueError(f"{name} must be a probability from 0 to 1, got {value!r}")
 
 

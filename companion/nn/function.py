@@ -127,7 +127,7 @@ class UnrollBackward(Function):
             dxs, dstate, dparams = torch_loops.backward(cell, params, xs, tape, dys, dlast)
             return dxs, *dstate, *dparams.values()
 
-        _, pull = torch.func.vjp(derive, *ctx.saved_tensors)
+        pull = torch.func.vjp(derive, *ctx.saved_tensors)[1]
         return None, None, None, *pull(grads), *[None] * ctx.tape
 
     @staticmethod

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from companion.cells import Cell
 from companion.nn import torch_loops
-from companion.nn.batch_layout import layout_of, over_parts
+from companion.nn.batch_layout import Hidden, Input, layout_of, over_parts
 from companion.nn.checks import autocast_dtype, check_input, check_options, check_state
 from companion.nn.function import unroll
 from companion.nn.operators import NAMES, register
@@ -46,28 +46,39 @@ class Layer(nn.Module):
     """
 
     cell: Cell
+    input_size: int
+    hidden_size: int
+    num_layers: int
+    bias: bool
+    batch_first: bool
+    dropout: float
+    bidirectional: bool
+    forget_bias: float | None
+    recurrent_dropout: float
+    compiled: bool
+    _key: str
 
-    def __init_subclass__(cls):
+    def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         cls._key = register(cls.cell)
 
     def __init__(
         self,
-        input_size,
-        hidden_size,
-        num_layers=1,
-        bias=True,
-        batch_first=False,
-        dropout=0.0,
-        bidirectional=False,
-        proj_size=0,
-        device=None,
-        dtype=None,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
         *,
-        forget_bias=None,
-        recurrent_dropout=0.0,
-        compiled=True,
-    ):
+        forget_bias: float | None = None,
+        recurrent_dropout: float = 0.0,
+        compiled: bool = True,
+    ) -> None:
         super().__init__()
         sizes = dict(input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
         flags = dict(
@@ -101,12 +112,12 @@ class Layer(nn.Module):
         """Ends of the names of a layer's parameters, one for each direction."""
         return (f"_l{layer}", f"_l{layer}_reverse")[: 1 + self.bidirectional]
 
-    def reset_parameters(self):
+    def reset_parameters(self) -> None:
         """Draw all parameters anew, uniform in (-1/√H, 1/√H), then set the forget bias."""
         bound = 1 / math.sqrt(self.hidden_size)
         for parameter in self.parameters():
             nn.init.uniform_(parameter, -bound, bound)
-        if self.forget_bias is not None:
+        if self.forget_bias is not None and self.cell.forgets is not None:
             name, sign = self.cell.forgets
             with torch.no_grad():
                 for key, parameter in self.named_parameters():
@@ -114,15 +125,15 @@ class Layer(nn.Module):
                         value = sign * self.forget_bias if key.startswith("bias_ih") else 0
                         gate(self.cell, parameter, name).fill_(value)
 
-    def flatten_parameters(self):
+    def flatten_parameters(self) -> None:
         """Nothing to do: it is there because programs call it on torch.nn.LSTM."""
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         shown = [k for k, default in DEFAULTS.items() if getattr(self, k) != default]
         sizes = [f"{self.input_size}, {self.hidden_size}"]
         return ", ".join(sizes + [f"{name}={getattr(self, name)}" for name in shown])
 
-    def forward(self, input, hx=None):
+    def forward(self, input: Input, hx: Hidden | None = None) -> tuple[Input, Hidden]:
         """Run over a batch of sequences.
 
         input: (T, B, D); (B, T, D) with batch_first; (T, D) without a batch; or a PackedSequence.
@@ -140,7 +151,7 @@ class Layer(nn.Module):
         output, last, _ = self._run(run, input, hx)
         return output, last if len(last) > 1 else last[0]
 
-    def history(self, input, hx=None):
+    def history(self, input: Input, hx: Hidden | None = None) -> dict[str, dict[str, Input]]:
         """Every gate and state at every step, as tensors that may enter a loss.
 
         input, hx: as in a call; it takes longer than a call, since it runs torch operations.
@@ -170,7 +181,8 @@ class Layer(nn.Module):
         if dtype is not None:
             data = data.to(dtype)
             firsts = [tuple(s.to(dtype) for s in first) for first in firsts]
-        lasts, history = [], {}
+        lasts: list[tuple[torch.Tensor, ...]] = []
+        history = {}
         for layer in range(self.num_layers):
             if layer and self.dropout:
                 data = F.dropout(data, self.dropout, self.training)

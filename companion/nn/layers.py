@@ -1,5 +1,7 @@
 """A layer for each kind of cell, with the names of torch.nn where it has them."""
 
+import torch
+
 from companion.cells import CELLS, slstm
 from companion.nn.layer import Layer
 
@@ -10,11 +12,40 @@ class RNN(Layer):
     cell = CELLS["rnn"]
 
     def __init__(
-        self, input_size, hidden_size, num_layers=1, nonlinearity="tanh", *args, **options
-    ):
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        nonlinearity: str = "tanh",
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        *,
+        forget_bias: float | None = None,
+        recurrent_dropout: float = 0.0,
+        compiled: bool = True,
+    ) -> None:
         if nonlinearity != "tanh":
             raise ValueError(f"nonlinearity must be 'tanh', got {nonlinearity!r}")
-        super().__init__(input_size, hidden_size, num_layers, *args, **options)
+        super().__init__(
+            input_size,
+            hidden_size,
+            num_layers,
+            bias,
+            batch_first,
+            dropout,
+            bidirectional,
+            proj_size,
+            device,
+            dtype,
+            forget_bias=forget_bias,
+            recurrent_dropout=recurrent_dropout,
+            compiled=compiled,
+        )
         self.nonlinearity = nonlinearity
 
 

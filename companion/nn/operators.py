@@ -9,15 +9,16 @@ from functools import cache
 
 import torch
 
+from companion.cells import Cell
 from companion.engine.compiled import compiled
 from companion.engine.unroll import Tape, backward_unchecked, forward_unchecked
 from companion.nn import torch_loops
 from companion.params import shapes
 
 # An operator takes strings, numbers and tensors: it knows a cell by its key.
-KNOWN = {}
+KNOWN: dict[str, Cell] = {}
 # Names of the parameters of each, in the order in which operators take and return them.
-NAMES = {}
+NAMES: dict[str, tuple[str, ...]] = {}
 
 
 def register(cell):

@@ -1,19 +1,33 @@
 """`fit`: from the arguments through the epochs to the history."""
 
 import inspect
+import os
 import random
+from collections.abc import Callable, Iterable
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 
 from companion.train import processes, saving
 from companion.train.options import History, Options
 from companion.train.run import Run
+from companion.types import Batches
 
 
-def fit(model, loss, batches, options=None, *, validation=None, checkpoint=None, rng=None):
+def fit(
+    model: torch.nn.Module,
+    loss: Callable[[Any, Any], Any],
+    batches: Batches,
+    options: Options | None = None,
+    *,
+    validation: Iterable[Any] | None = None,
+    checkpoint: str | os.PathLike | None = None,
+    rng: np.random.Generator | None = None,
+) -> History:
     """Train a torch model, and resume exactly where an earlier call was killed.
 
     model: a torch module on one device, called as model(x), or as model(x, state) with
@@ -56,7 +70,7 @@ def fit(model, loss, batches, options=None, *, validation=None, checkpoint=None,
             run.epoch(batches, save)
     model.eval()
     done = run.done
-    if done.best is not None:
+    if done.best_weights is not None:
         model.load_state_dict(done.best_weights)
     return History(done.train, done.validation, done.best, done.stopped)
 

@@ -1,9 +1,11 @@
 """What `fit` is told, and what it gives back."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,8 +33,8 @@ class Options:
     """
 
     epochs: int = 10
-    optimizer: Callable = torch.optim.Adam
-    schedule: Callable | None = None
+    optimizer: Callable[[Iterable[torch.nn.Parameter]], Optimizer] = torch.optim.Adam
+    schedule: Callable[[Optimizer], LRScheduler] | None = None
     clip: float | None = None
     patience: int | None = None
     carry: bool = False
@@ -40,7 +42,7 @@ class Options:
     seed: int = 0
     every: int = 100
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("epochs", "patience", "every"):
             value = getattr(self, name)
             if value is not None and not value >= 1:

@@ -80,12 +80,12 @@ def sum_up(part, batch, device, where):
 
 
 def _checksum(batch):
-    content = []
+    content: list[torch.Tensor] = []
     map_tensors(content.append, tuple(batch), "batch")
     total = 0
     for tensor in content:
         numbers = tensor.cpu().contiguous().reshape(-1).view(torch.uint8)
-        total = zlib.crc32(numbers.numpy(), total)
+        total = zlib.crc32(numbers.numpy().data, total)
     return total
 
 

@@ -3,6 +3,7 @@
 import math
 import operator
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch.nn.parallel import DistributedDataParallel
@@ -36,7 +37,7 @@ class Run:
         self.validation, self.rng = validation, rng
         self.device = next(model.parameters()).device
         self.optimizer = options.optimizer(model.parameters())
-        self.scheduler = options.schedule(self.optimizer) if options.schedule else None
+        self.scheduler: Any = options.schedule(self.optimizer) if options.schedule else None
         self.on_plateau = isinstance(self.scheduler, ReduceLROnPlateau)
         if self.on_plateau and validation is None:
             raise ValueError("schedule ReduceLROnPlateau needs validation, got None")

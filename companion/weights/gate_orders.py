@@ -1,12 +1,14 @@
 """How frameworks lay weights out: the orders of gates, and the names in a network of layers."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from companion.cells import Cell, find_cell
 from companion.params import check_array, shapes
+from companion.types import Array, Params
 
 # In the letters of our cells; a cell that is missing cannot be expressed in the framework.
 # Keras and ONNX call our g "c", and our n "h". For a coupled cell ONNX wants the weights of a
@@ -21,7 +23,7 @@ TORCH_MODES = {"RNN_TANH": "rnn", "LSTM": "lstm", "GRU": "gru"}
 SUFFIX = re.compile(r"_l(\d+)(_reverse)?$")
 
 
-def layers(cell, params):
+def layers(cell: Cell | str, params: Any) -> list[list[Params]]:
     """Take a network apart: a list of layers, each a list of a flat dict for every direction.
 
     params: any of the three forms that `companion.weights` describes. `layers(cell, params)[1][1]`
@@ -46,11 +48,12 @@ def layers(cell, params):
     return check_network(cell, network)
 
 
-def check_network(cell, network):
+def check_network(cell: Cell, network: list[list[Params]]) -> list[list[Params]]:
     """Raise a ValueError unless every layer fits the cell and the layer below; else return it."""
     if len(counts := {len(layer) for layer in network}) > 1:
         raise ValueError(f"layers must all have one direction or all two, got {sorted(counts)}")
-    flat, directions = sum(network, []), len(network[0])
+    flat: list[Params] = sum(network, [])
+    directions = len(network[0])
     D, H = flat[0]["weight_ih"].shape[1], len(flat[0]["weight_hh"]) // len(cell.gates)
     suffixes = suffixes_of(network) if len(flat) > 1 else [""]
     for k, (suffix, params) in enumerate(zip(suffixes, flat, strict=True)):
@@ -62,26 +65,26 @@ def check_network(cell, network):
     return network
 
 
-def join(network):
+def join(network: list[list[Params]]) -> Params:
     """Params of a network: a flat dict if it is one layer in one direction, else with suffixes."""
-    flat = sum(network, [])
+    flat: list[Params] = sum(network, [])
     if len(flat) == 1:
         return flat[0]
     return with_suffixes(network)
 
 
-def with_suffixes(network):
+def with_suffixes(network: list[list[Params]]) -> Params:
     """Params of a network under the names of torch's state_dict."""
     pairs = zip(suffixes_of(network), sum(network, []), strict=True)
     return {name + suffix: array for suffix, params in pairs for name, array in params.items()}
 
 
-def suffixes_of(network):
+def suffixes_of(network: list[list[Params]]) -> list[str]:
     """The suffix of every flat dict of a network, in torch's order."""
     return [f"_l{k}{s}" for k, layer in enumerate(network) for s in ("", "_reverse")[: len(layer)]]
 
 
-def reorder(array, have, want):
+def reorder(array: Array, have: Sequence[str], want: Sequence[str]) -> Array:
     """Copy of an array whose first axis holds a block for each gate of `have`, in order `want`.
 
     Gates that only `want` has become zeros; those that only `have` has are left out.
@@ -91,7 +94,7 @@ def reorder(array, have, want):
     return np.ascontiguousarray(np.concatenate([blocks.get(gate, zeros) for gate in want]))
 
 
-def order_in(framework, cell):
+def order_in(framework: str, cell: Cell) -> str:
     """The order of a cell's gates in a framework, or a ValueError if it has no such cell."""
     orders = GATE_ORDERS[framework]
     if cell.name not in orders:

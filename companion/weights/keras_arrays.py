@@ -1,13 +1,17 @@
 """Weights to and from Keras (SimpleRNN, LSTM, GRU): transposed, in another order, one bias."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
-from companion.cells import find_cell
+from companion.cells import Cell, find_cell
 from companion.params import check_array
+from companion.types import Array, Params
 from companion.weights.gate_orders import check_network, join, layers, order_in, reorder
 
 
-def to_keras(cell, params, reset_after=True):
+def to_keras(cell: Cell | str, params: Any, reset_after: bool = True) -> list[Array]:
     """What `set_weights` takes: kernel (D, G·H), recurrent kernel (H, G·H) and bias, in a list.
 
     cell: "rnn", "lstm" or "gru"; Keras has no other. params: any of the three forms that
@@ -30,7 +34,12 @@ def to_keras(cell, params, reset_after=True):
     return arrays
 
 
-def from_keras(cell, weights, bidirectional=False, reset_after=True):
+def from_keras(
+    cell: Cell | str,
+    weights: Sequence[Array],
+    bidirectional: bool = False,
+    reset_after: bool = True,
+) -> Params:
     """Params of a Keras layer, or of a `Sequential` of such layers, from its `get_weights()`.
 
     cell, reset_after: as of `to_keras`. weights: a list of kernel, recurrent kernel and bias,

@@ -1,10 +1,18 @@
 """Weights to and from ONNX, as its own operators RNN, LSTM and GRU: they run in any runtime."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
-from companion.cells import find_cell
+from companion.cells import Cell, find_cell
 from companion.params import check_array
+from companion.types import Params
 from companion.weights.gate_orders import check_network, join, layers, order_in, reorder
+
+if TYPE_CHECKING:
+    import onnx
 
 OPERATORS = {"rnn": "RNN", "lstm": "LSTM", "peephole": "LSTM", "coupled": "LSTM", "gru": "GRU"}
 ACTIVATIONS = {
@@ -15,7 +23,9 @@ ACTIVATIONS = {
 OPSET = 14  # the oldest with the operators as they are today, so that old runtimes take the model
 
 
-def to_onnx(cell, params, reset_after=True, first_state=False):
+def to_onnx(
+    cell: Cell | str, params: Any, reset_after: bool = True, first_state: bool = False
+) -> onnx.ModelProto:
     """Build an `onnx.ModelProto` of the network: one native operator a layer.
 
     cell: "rnn", "lstm", "peephole", "coupled" or "gru". Peepholes become the operator's input P,
@@ -86,7 +96,7 @@ def to_onnx(cell, params, reset_after=True, first_state=False):
     return onnx.helper.make_model(graph, opset_imports=[opset], ir_version=7)
 
 
-def from_onnx(cell, model, reset_after=True):
+def from_onnx(cell: Cell | str, model: onnx.ModelProto, reset_after: bool = True) -> Params:
     """Params of the recurrent operators of an `onnx.ModelProto`, whoever made it.
 
     cell, reset_after: as of `to_onnx`. Each operator RNN, LSTM or GRU of the model is a layer;

@@ -1,9 +1,18 @@
 """Weights to and from torch.nn and `companion.nn`: our own layout, under a module's names."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from companion.cells import Cell
+from companion.types import Params
 from companion.weights.gate_orders import join, layers, with_suffixes
 
+if TYPE_CHECKING:
+    import torch
 
-def to_torch(cell, params):
+
+def to_torch(cell: Cell | str, params: Any) -> dict[str, torch.Tensor]:
     """What `load_state_dict` of the module takes: tensors under torch's names, and dtype as here.
 
     cell: any cell. params: any of the three forms that `companion.weights` describes.
@@ -18,7 +27,7 @@ def to_torch(cell, params):
     return {name: torch.from_numpy(array) for name, array in network.items()}
 
 
-def from_torch(cell, module):
+def from_torch(cell: Cell | str, module: Any) -> Params:
     """Params of a module of torch.nn or `companion.nn`, or of its state_dict, in NumPy arrays.
 
     cell: the cell that the module is of. module: on any device, in float32 or float64; one
