@@ -13,6 +13,7 @@ from companion.cells import CELLS
 from companion.data import encode, shakespeare
 from companion.engine import forward, history
 from companion.readout import linear
+from companion.types import Array, Params, State
 
 LSTM = CELLS["lstm"]
 
@@ -20,7 +21,7 @@ LSTM = CELLS["lstm"]
 class Characters(NamedTuple):
     """A character model of H units and K characters."""
 
-    params: dict  #: of the LSTM, as of `init` with D = K, and of the readout, as of `init_linear`
+    params: Params  #: of the LSTM, as of `init` with D = K, and of the readout, as of `init_linear`
     alphabet: str  #: the K characters, in the order of their numbers
 
 
@@ -29,11 +30,11 @@ class Reading(NamedTuple):
 
     probabilities: np.ndarray  #: (T, K): after each character, what it expects as the next
     bits: np.ndarray  #: (T - 1,): -log2 of the probability of each character but the first
-    traces: dict  #: name -> (T, H): the gates i f o, the candidate g, the states c and h
-    state: tuple  #: the last state, to go on from
+    traces: Params  #: name -> (T, H): the gates i f o, the candidate g, the states c and h
+    state: State  #: the last state, to go on from
 
 
-def load():
+def load() -> Characters:
     """The trained model, in float32; its weights are stored in half precision.
 
     It has H = 256 units. Settings, loss while training and bits per character are in
@@ -47,7 +48,7 @@ def load():
     return Characters(params, alphabet)
 
 
-def parts():
+def parts() -> dict[str, str]:
     """The text of `shakespeare` as the model was trained on it: a dict of three strings.
 
     "test" is the last tenth, from A Midsummer Night's Dream, "validation" a twentieth from the
@@ -63,7 +64,7 @@ def parts():
     }
 
 
-def run(model, text, state=None):
+def run(model: Characters, text: str, state: State | None = None) -> Reading:
     """Read a text in one piece and keep all that happens: a `Reading`.
 
     text: T ≥ 1 characters of the alphabet. state: where to go on from, as a Reading has it;
@@ -79,14 +80,16 @@ def run(model, text, state=None):
     return Reading(np.exp2(logs), _picked(logs, numbers), traces, last)
 
 
-def bits(model, text, state=None):
+def bits(model: Characters, text: str, state: State | None = None) -> Array:
     """-log2 of the probability of each character but the first: (T - 1,). Arguments as of `run`."""
     numbers = _numbers(model, text)
     ys, _, _ = forward(LSTM, model.params, _one_hot(model, numbers), state, keep_tape=False)
     return _picked(_log2(linear(model.params, ys[:, 0])), numbers)
 
 
-def sample(model, start, n, temperature, rng):
+def sample(
+    model: Characters, start: str, n: int, temperature: float, rng: np.random.Generator
+) -> str:
     """Let the model write n characters after a start, each drawn and then read: a string.
 
     The scores are divided by the temperature: below 1, likely characters become more likely.

@@ -3,12 +3,16 @@
 One network learns from all series of an array (T, D). A forecast issued at time t is about t + 1.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import torch
 from torch import nn
 
 from companion.forecast import fit_scaling, windows
 from companion.models.volatility import past_of
+from companion.types import Array
 
 DAYS = 40  # that the network reads before each forecast
 
@@ -16,22 +20,22 @@ DAYS = 40  # that the network reads before each forecast
 class DailyReturns(nn.Module):
     """An LSTM over a window (DAYS, N, 2), and one number (N,) from its last state; 0 at first."""
 
-    def __init__(self, H):
+    def __init__(self, H: int) -> None:
         super().__init__()
         self.lstm, self.head = nn.LSTM(2, H), nn.Linear(H, 1)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.head(self.lstm(x)[0][-1])[:, 0]
 
 
-def squared_loss(outputs, y):
+def squared_loss(outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     """Mean squared error of the next return, both scaled."""
     return ((outputs - y) ** 2).mean()
 
 
-def volatility_loss(outputs, y):
+def volatility_loss(outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     """`companion.models.volatility.gaussian_loss`, of a network that gives log sd, on tensors."""
     return (outputs + y**2 * torch.exp(-2 * outputs) / 2).mean()
 
@@ -39,14 +43,22 @@ def volatility_loss(outputs, y):
 LOSSES = {"return": squared_loss, "volatility": volatility_loss}
 
 
-def inputs(scaled, times):
+def inputs(scaled: Array, times: Array) -> torch.Tensor:
     """Windows of scaled returns and of their size, the series one after another: (DAYS, N·D, 2)."""
     x = np.stack([scaled, np.abs(scaled)], -1)
     parts = [windows(x[:, k], times, DAYS) for k in range(scaled.shape[1])]
     return torch.from_numpy(np.concatenate(parts).astype(np.float32)).transpose(0, 1)
 
 
-def train(x, y, loss, seed, H=8, epochs=10, lr=0.01):
+def train(
+    x: torch.Tensor,
+    y: torch.Tensor,
+    loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+    seed: int,
+    H: int = 8,
+    epochs: int = 10,
+    lr: float = 0.01,
+) -> DailyReturns:
     """A `DailyReturns` trained with Adam on batches of 256 windows.
 
     x: (DAYS, N, 2). y: (N,), float32 tensors. loss: one of `LOSSES`' values. seed: of the first
@@ -73,7 +85,9 @@ class Forecaster:
     Raises ValueError for another task or other times, and as `volatility.past_of`.
     """
 
-    def __init__(self, returns, train_times, task, seed, **settings):
+    def __init__(
+        self, returns: Array, train_times: Array, task: str, seed: int, **settings: Any
+    ) -> None:
         if task not in LOSSES:
             raise ValueError(f"task must be one of {list(LOSSES)}, got {task!r}")
         known = past_of(returns, train_times)
@@ -86,7 +100,7 @@ class Forecaster:
         self.net = train(inputs(scaled, train_times), y, LOSSES[task], seed, **settings)
 
     @torch.no_grad()
-    def __call__(self, returns, times):
+    def __call__(self, returns: Array, times: Array) -> Array:
         """Forecasts (M, D) issued at `times`, each at least DAYS - 1, in units of the returns."""
         outputs = self.net(inputs(self.scaling.apply(returns), times))
         outputs = outputs.numpy().astype(np.float64).reshape(returns.shape[1], -1).T

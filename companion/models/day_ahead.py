@@ -5,19 +5,22 @@ the days before d, and the calendar of all days. Arrays are those of `companion.
 (days, 48); days are counted from 0 = 1 January 2014.
 """
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import nn
 
 from companion.data.demand import STEPS
-from companion.forecast import fit_scaling
+from companion.forecast import Split, fit_scaling
+from companion.types import Array
 
 LEVELS = (0.1, 0.5, 0.9)
 FIRST = 8  # the first day for whose inputs enough days lie before it
 _WEDNESDAY = 2  # the first day of 2014, Monday being 0
 
 
-def reference_days(workday, days):
+def reference_days(workday: Array, days: Array) -> Array:
     """For each day an earlier one of the same kind, workday or not, whose demand to repeat.
 
     It is the day before if that is of the same kind, else the same day a week before if that is,
@@ -36,7 +39,9 @@ def reference_days(workday, days):
     return np.array(found)
 
 
-def flat_inputs(demand, temperature, workday, days, ahead=None):
+def flat_inputs(
+    demand: Array, temperature: Array, workday: Array, days: Array, ahead: Array | None = None
+) -> Array:
     """One row a day, for a linear model: three earlier days, yesterday's weather, the calendar.
 
     Of a temperature there is one value in two hours, and by how much it is below 16 °C and above
@@ -56,7 +61,9 @@ def flat_inputs(demand, temperature, workday, days, ahead=None):
     return np.concatenate(parts, 1)
 
 
-def table_inputs(demand, temperature, workday, days, ahead=None):
+def table_inputs(
+    demand: Array, temperature: Array, workday: Array, days: Array, ahead: Array | None = None
+) -> Array:
     """One row a half hour, for trees: the same as `flat_inputs` at this time, and of whole days.
 
     Arguments as for `flat_inputs`. Returns (N, 48, 17), or (N, 48, 20) with `ahead`.
@@ -75,7 +82,9 @@ def table_inputs(demand, temperature, workday, days, ahead=None):
     return np.stack(columns, 2)
 
 
-def step_inputs(demand, temperature, workday, days, ahead=None):
+def step_inputs(
+    demand: Array, temperature: Array, workday: Array, days: Array, ahead: Array | None = None
+) -> Array:
     """Two days, half hour by half hour, for a recurrent network: yesterday, then the day ahead.
 
     demand and temperature should be scaled; days: (N,), each at least 8. The columns: demand,
@@ -110,19 +119,19 @@ class DayAhead(nn.Module):
     of `LEVELS`.
     """
 
-    def __init__(self, D, H):
+    def __init__(self, D: int, H: int) -> None:
         super().__init__()
         self.lstm = nn.LSTM(D, H)
         self.head = nn.Linear(H, len(LEVELS))
         with torch.no_grad():  # forget bias 1
-            self.lstm.bias_ih_l0[H : 2 * H] = 1
-            self.lstm.bias_hh_l0[H : 2 * H] = 0
+            self.lstm.get_parameter("bias_ih_l0")[H : 2 * H] = 1
+            self.lstm.get_parameter("bias_hh_l0")[H : 2 * H] = 0
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.head(self.lstm(x)[0][-STEPS:])
 
 
-def pinball_loss(quantiles, targets):
+def pinball_loss(quantiles: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """Mean pinball loss over `LEVELS`: `companion.forecast.pinball` on tensors.
 
     quantiles: (..., 3). targets: (...). Returns a scalar tensor.
@@ -132,7 +141,9 @@ def pinball_loss(quantiles, targets):
     return torch.maximum(levels * over, (levels - 1) * over).mean()
 
 
-def train_day_ahead(x, y, seed, H=32, epochs=40, lr=0.01):
+def train_day_ahead(
+    x: torch.Tensor, y: torch.Tensor, seed: int, H: int = 32, epochs: int = 40, lr: float = 0.01
+) -> DayAhead:
     """A `DayAhead` trained with Adam on batches of 16 days, the rate rising and then falling.
 
     x: (96, N, D) float32 tensor. y: (48, N). seed: of first weights and order. Returns the net.
@@ -153,7 +164,9 @@ def train_day_ahead(x, y, seed, H=32, epochs=40, lr=0.01):
     return net.eval()
 
 
-def lstm_examples(series, workday, split, future=False):
+def lstm_examples(
+    series: Array, workday: Array, split: Split, future: bool = False
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, float]:
     """What the net trains on and what it forecasts from, scaled on what is known.
 
     series: (days, 96), demand and temperature side by side. split: `companion.forecast.Split`,
@@ -174,10 +187,12 @@ def lstm_examples(series, workday, split, future=False):
     y = demand[train] - demand[reference_days(workday, train)]
     arrays = [step_inputs(demand, temperature, workday, days, ahead) for days in (train, test)]
     x, new, y = (torch.from_numpy(a.astype(np.float32)) for a in (*arrays, y.T))
-    return x, y, new, scalings[0].sd
+    return x, y, new, float(scalings[0].sd)
 
 
-def lstm_forecasts(series, workday, split, seed, future=False, **settings):
+def lstm_forecasts(
+    series: Array, workday: Array, split: Split, seed: int, future: bool = False, **settings: Any
+) -> tuple[Array, DayAhead]:
     """Quantiles (M, 48, 3), in the units of demand, for the days after split.test; and the net.
 
     Arguments as for `lstm_examples` and `train_day_ahead`.

@@ -5,12 +5,15 @@ lengths (B,), and returns logits (T, B, K). Frames are expected to have mean 0, 
 before the first and after the last frame are a frame that says nothing.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_packed_sequence, pad_sequence
 
 from companion.data import packed, padded
+from companion.types import Array, Batches
 
 NO_LABEL = -1  # of a frame that neither the loss nor the error counts
 
@@ -23,7 +26,7 @@ class Window(torch.nn.Module):
     Raises ValueError unless n is at least 0.
     """
 
-    def __init__(self, D, K, n, H=0):
+    def __init__(self, D: int, K: int, n: int, H: int = 0) -> None:
         super().__init__()
         if n < 0:
             raise ValueError(f"n must be at least 0 frames, got {n}")
@@ -34,7 +37,7 @@ class Window(torch.nn.Module):
             layers = [torch.nn.Linear(inputs, K)]
         self.net = torch.nn.Sequential(*layers)
 
-    def forward(self, batch):
+    def forward(self, batch: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
         x, _ = batch
         x = F.pad(x, (0, 0, 0, 0, self.n, self.n))
         return self.net(x.unfold(0, 2 * self.n + 1, 1).flatten(2))
@@ -49,7 +52,7 @@ class Recurrent(torch.nn.Module):
     Source: Graves and Schmidhuber (2005), for both directions and for the delay.
     """
 
-    def __init__(self, D, K, H, bidirectional=False, delay=0):
+    def __init__(self, D: int, K: int, H: int, bidirectional: bool = False, delay: int = 0) -> None:
         super().__init__()
         if delay < 0:
             raise ValueError(f"delay must be at least 0 frames, got {delay}")
@@ -57,14 +60,20 @@ class Recurrent(torch.nn.Module):
         self.lstm = torch.nn.LSTM(D, H, bidirectional=bidirectional)
         self.readout = torch.nn.Linear(H * (2 if bidirectional else 1), K)
 
-    def forward(self, batch):
+    def forward(self, batch: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
         x, lengths = batch
         x = F.pad(x, (0, 0, 0, 0, 0, self.delay))
         ys, _ = pad_packed_sequence(self.lstm(packed(x, lengths + self.delay))[0])
         return self.readout(ys[self.delay :])
 
 
-def labelled(recordings, labels, B, seed=None, noise=0.0):
+def labelled(
+    recordings: Sequence[Array],
+    labels: Sequence[Array],
+    B: int,
+    seed: int | None = None,
+    noise: float = 0.0,
+) -> Batches:
     """Batches for `companion.train.fit` and the networks here.
 
     recordings: N float arrays (T_k, D). labels: N whole-number arrays (T_k,), NO_LABEL where a
@@ -92,7 +101,7 @@ def labelled(recordings, labels, B, seed=None, noise=0.0):
     return batches_with_labels
 
 
-def loss(logits, y):
+def loss(logits: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, int]:
     """Cross-entropy in nats, summed over the frames that count, and their number."""
     total = F.cross_entropy(
         logits.flatten(0, 1), y.flatten(), ignore_index=NO_LABEL, reduction="sum"
@@ -101,7 +110,7 @@ def loss(logits, y):
 
 
 @torch.no_grad()
-def posteriors(model, recordings, B=64):
+def posteriors(model: torch.nn.Module, recordings: Sequence[Array], B: int = 64) -> list[Array]:
     """Probabilities of the classes in every frame: a list of float32 arrays (T_k, K)."""
     model.eval()
     found = []

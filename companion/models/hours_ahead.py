@@ -4,19 +4,25 @@ Arrays are those of `companion.data.load_weather`: a row an hour, and the column
 variables, temperature first. Hours are counted from its first, 1 January 2013, 6:00 UTC.
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import nn
 
-from companion.forecast import fit_scaling, targets
+from companion.forecast import Scaling, Split, fit_scaling, targets
 from companion.nn import LSTM
+from companion.types import Array
 
 LEADS = np.arange(1, 25)  # hours ahead
 WINDOW = 48  # hours that are read
 _FIRST = 6  # hour of the day, UTC, of row 0
 
 
-def clock(hours):
+def clock(hours: ArrayLike) -> Array:
     """Time of day and of year as sine and cosine, both known ahead: (...) to (..., 4)."""
     day = 2 * np.pi * (np.asarray(hours) + _FIRST) / 24
     year = 2 * np.pi * (np.asarray(hours) + _FIRST) / 8760
@@ -26,16 +32,18 @@ def clock(hours):
 class HoursAhead(nn.Module):
     """An LSTM with a linear readout at every hour: (T, B, D) to (T, B, K)."""
 
-    def __init__(self, D, H, K):
+    def __init__(self, D: int, H: int, K: int) -> None:
         super().__init__()
         self.lstm = LSTM(D, H, forget_bias=1.0)
         self.head = nn.Linear(H, K)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.head(self.lstm(x)[0])
 
 
-def hours_examples(series, split, recursive):
+def hours_examples(
+    series: Array, split: Split, recursive: bool
+) -> tuple[Scaling, torch.Tensor, torch.Tensor]:
     """Inputs and targets of every hour, scaled by what is known when `split.test` begins.
 
     series: (T, D). split: `companion.forecast.Split` with ahead = 24. recursive: whether the
@@ -55,7 +63,17 @@ def hours_examples(series, split, recursive):
     return scaling, x, change
 
 
-def train_hours_ahead(x, change, last, seed, H=32, epochs=30, lr=0.01, noise=0.3, skip=24):
+def train_hours_ahead(
+    x: torch.Tensor,
+    change: torch.Tensor,
+    last: int,
+    seed: int,
+    H: int = 32,
+    epochs: int = 30,
+    lr: float = 0.01,
+    noise: float = 0.3,
+    skip: int = 24,
+) -> HoursAhead:
     """A `HoursAhead`, trained with Adam on stretches of 48 hours, about 16 of them a batch.
 
     x, change: of `hours_examples`. last: how many hours to train on, from the first; change must
@@ -87,7 +105,9 @@ def train_hours_ahead(x, change, last, seed, H=32, epochs=30, lr=0.01, noise=0.3
     return net.eval()
 
 
-def hours_net(series, split, seed, recursive=False, **settings):
+def hours_net(
+    series: Array, split: Split, seed: int, recursive: bool = False, **settings: Any
+) -> tuple[HoursAhead, Scaling, torch.Tensor]:
     """The net of one fold, its scaling, and its inputs x (T, D + 4): see the functions above."""
     scaling, x, change = hours_examples(series, split, recursive)
     last = int(split.test[0]) if recursive else int(split.train[-1]) + 1
@@ -96,7 +116,7 @@ def hours_net(series, split, seed, recursive=False, **settings):
 
 
 @torch.no_grad()
-def direct_forecasts(net, scaling, x, times):
+def direct_forecasts(net: HoursAhead, scaling: Scaling, x: torch.Tensor, times: Array) -> Array:
     """Temperatures (N, 24), all hours at once, for a net that was trained on 24 changes."""
     change = net(x[times + np.arange(1 - WINDOW, 1)[:, None]])[-1].numpy()
     now = x[times, :1].numpy() + change.astype(np.float64)
@@ -104,7 +124,7 @@ def direct_forecasts(net, scaling, x, times):
 
 
 @torch.no_grad()
-def recursive_forecasts(net, scaling, x, times):
+def recursive_forecasts(net: HoursAhead, scaling: Scaling, x: torch.Tensor, times: Array) -> Array:
     """Temperatures (N, 24), hour by hour: each forecast is read as if it had been measured."""
     D = x.shape[1] - 4
     now, found = x[times, :D], []

@@ -3,14 +3,21 @@
 Wang and Manning (2012) found that this is hard to beat where texts are judged.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
+from numpy.typing import ArrayLike
+from scipy.sparse import csr_matrix
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.svm import LinearSVC
 
+from companion.types import Array
 
-def ngrams(words, n):
+
+def ngrams(words: Sequence[str], n: int) -> list[str]:
     """All runs of 1 to n words of a list, each joined by spaces."""
     return [
         " ".join(words[start : start + size])
@@ -19,7 +26,7 @@ def ngrams(words, n):
     ]
 
 
-def counter(n):
+def counter(n: int) -> CountVectorizer:
     """What turns lists of words into a sparse array, 1 where a text has a run of 1 to n words.
 
     A `CountVectorizer`: fit_transform(texts) for those that are trained on, then transform(texts).
@@ -28,7 +35,7 @@ def counter(n):
     return CountVectorizer(analyzer=analyzer, binary=True, dtype=np.float32)
 
 
-def naive_bayes(X, y):
+def naive_bayes(X: csr_matrix, y: ArrayLike) -> tuple[Array, float]:
     """Multinomial naive Bayes with one added to every count, as weights (K,) and a bias.
 
     X: (N, K), as of `counter`. y: (N,), 1 for friendly and 0. A text scores X @ weights + bias,
@@ -42,7 +49,7 @@ def naive_bayes(X, y):
     return shares[0] - shares[1], float(bias)
 
 
-def nbsvm(X, y, C=1.0, beta=0.25):
+def nbsvm(X: csr_matrix, y: ArrayLike, C: float = 1.0, beta: float = 0.25) -> tuple[Array, float]:
     """A support vector machine on features times their naive Bayes weights: weights and a bias.
 
     X, y: as of `naive_bayes`. C: the less, the smaller the machine's weights are kept. beta: 1 for

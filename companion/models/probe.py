@@ -6,9 +6,10 @@ import numpy as np
 
 from companion.models.characters import LSTM, Characters
 from companion.params import gate
+from companion.types import Array, Params, State
 
 
-def properties(text):
+def properties(text: str) -> Params:
     """What is so just after each character of a play: a dict name -> float64 of shape (T,).
 
     1 or 0: "stage direction", inside [ ]; "speaker", inside a name in capitals before a colon, on
@@ -28,7 +29,7 @@ def properties(text):
     return found
 
 
-def places(text):
+def places(text: str) -> Params:
     """To what does the next character belong? A dict name -> bool of shape (T - 1,), as of `bits`.
 
     "stage direction": [ is open, the ] itself included; "name": a speaker's; "line end": the line
@@ -43,7 +44,7 @@ def places(text):
     return {"stage direction": direction, "name": name, "line end": end, "other": other}
 
 
-def hold(model, unit, value):
+def hold(model: Characters, unit: int, value: float) -> tuple[Characters, State]:
     """The model with the memory of one unit held at a value, and the state to start from.
 
     model: `companion.models.characters.Characters`. unit: 0 … H-1. Its input gate is shut and its
@@ -67,7 +68,7 @@ def hold(model, unit, value):
     return Characters(params, model.alphabet), (h, c)
 
 
-def correlations(values, wanted):
+def correlations(values: Array, wanted: Array) -> Array:
     """Pearson's correlation of every unit with a property, or each of P; 0 for what never changes.
 
     values: (T, H), one trace a unit. wanted: (T,) or (P, T). Returns (H,) or (P, H), float64.

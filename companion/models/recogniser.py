@@ -5,6 +5,8 @@ probabilities of its classes: words or letters, and as class 0 the blank. How CT
 a transcript is in `companion.ctc` and `companion.decode`.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch.func import functional_call
@@ -13,6 +15,7 @@ from torch.nn import functional as F
 from companion.ctc import BLANK
 from companion.data import padded
 from companion.decode import ctc_greedy
+from companion.types import Array, Batches
 
 
 class Recogniser(torch.nn.Module):
@@ -23,16 +26,16 @@ class Recogniser(torch.nn.Module):
     Source: Graves, Fernández, Gomez and Schmidhuber (2006), section 5.
     """
 
-    def __init__(self, D, K, H, layers=1):
+    def __init__(self, D: int, K: int, H: int, layers: int = 1) -> None:
         super().__init__()
         self.lstm = torch.nn.LSTM(D, H, num_layers=layers, bidirectional=True)
         self.readout = torch.nn.Linear(2 * H, K)
 
-    def forward(self, batch):
+    def forward(self, batch: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
         return F.log_softmax(self.readout(both_ways(self.lstm, *batch)), -1)
 
 
-def both_ways(lstm, x, lengths):
+def both_ways(lstm: torch.nn.LSTM, x: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
     """Outputs (T, B, 2H) of a bidirectional LSTM on a filled batch, as if it had been packed.
 
     lstm: a `torch.nn.LSTM`. x: (T, B, D). lengths: (B,). Steps after a length mean nothing.
@@ -55,7 +58,7 @@ def both_ways(lstm, x, lengths):
     return x
 
 
-def joined(frames, n):
+def joined(frames: Array, n: int) -> Array:
     """Every n frames as one of n times as many numbers: (T, D) to (ceil(T / n), n·D).
 
     Fewer steps are faster, and a word needs only one. The last is filled up with the last frame.
@@ -70,7 +73,12 @@ def joined(frames, n):
     return whole.reshape(-1, n * frames.shape[1])
 
 
-def transcribed(recordings, transcripts, B, seed=None):
+def transcribed(
+    recordings: Sequence[Array],
+    transcripts: Sequence[Sequence[int]],
+    B: int,
+    seed: int | None = None,
+) -> Batches:
     """Batches for `companion.train.fit`, with `batch_dim=(1, 0)`, and for `Recogniser`.
 
     recordings: N float arrays (T_k, D). transcripts: N sequences of classes, whole numbers above
@@ -97,7 +105,9 @@ def transcribed(recordings, transcripts, B, seed=None):
     return labelled
 
 
-def loss(log_probs, y):
+def loss(
+    log_probs: torch.Tensor, y: tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+) -> tuple[torch.Tensor, int]:
     """Mean over the recordings of minus the log-probability of the transcript, in nats.
 
     log_probs: (T, B, K). y: as `transcribed` gives it. A recording that is too short for its
@@ -109,7 +119,9 @@ def loss(log_probs, y):
 
 
 @torch.no_grad()
-def log_probabilities(model, recordings, B=64):
+def log_probabilities(
+    model: torch.nn.Module, recordings: Sequence[Array], B: int = 64
+) -> list[Array]:
     """What the model says of each recording: a list of float64 arrays (T_k, K), in their order."""
     model.eval()
     found = []
@@ -121,6 +133,8 @@ def log_probabilities(model, recordings, B=64):
     return found
 
 
-def greedy(model, recordings, B=64):
+def greedy(
+    model: torch.nn.Module, recordings: Sequence[Array], B: int = 64
+) -> list[tuple[int, ...]]:
     """The transcript of each recording by best path: a list of tuples of classes."""
     return [ctc_greedy(log_p).tokens for log_p in log_probabilities(model, recordings, B)]

@@ -1,13 +1,19 @@
 """Is a review friendly? Networks that read its words, and what they need to be trained."""
 
+from __future__ import annotations
+
 from collections import Counter
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import nn
 
 from companion.data import packed
+from companion.data.reviews import Vectors
 from companion.nn import LSTM
+from companion.types import Array
 
 PADDING, UNKNOWN = 0, 1  # numbers that stand for no word
 
@@ -19,13 +25,13 @@ class Bag(nn.Module):
     the numbers of the mean that are dropped while training.
     """
 
-    def __init__(self, vectors, dropout=0.0):
+    def __init__(self, vectors: Array, dropout: float = 0.0) -> None:
         super().__init__()
         self.embedding = embedding(vectors)
         self.drop = nn.Dropout(dropout)
         self.readout = nn.Linear(vectors.shape[1], 1)
 
-    def forward(self, batch):
+    def forward(self, batch: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
         """(x, lengths), of shapes (T, B) and (B,), to scores (B,): above 0 is friendly."""
         x, lengths = batch
         mean = self.embedding(x).sum(0) / lengths[:, None]  # the vector of PADDING is zero
@@ -42,7 +48,14 @@ class Reader(nn.Module):
     Raises ValueError for another pool.
     """
 
-    def __init__(self, vectors, H, bidirectional=False, pool="last", dropout=0.0):
+    def __init__(
+        self,
+        vectors: Array,
+        H: int,
+        bidirectional: bool = False,
+        pool: str = "last",
+        dropout: float = 0.0,
+    ) -> None:
         super().__init__()
         if pool not in ("last", "mean"):
             raise ValueError(f'pool must be "last" or "mean", got {pool!r}')
@@ -52,7 +65,7 @@ class Reader(nn.Module):
         self.readout = nn.Linear(H * (1 + bidirectional), 1)
         self.pool = pool
 
-    def forward(self, batch):
+    def forward(self, batch: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
         """(x, lengths), of shapes (T, B) and (B,), to scores (B,): above 0 is friendly."""
         x, lengths = batch
         ys, (h, _) = self.lstm(packed(self.drop(self.embedding(x)), lengths))
@@ -63,7 +76,7 @@ class Reader(nn.Module):
         return self.readout(self.drop(read))[:, 0]
 
     @torch.no_grad()
-    def running(self, numbers):
+    def running(self, numbers: ArrayLike) -> Array:
         """The score after each word of one review: what it would be if the review ended there.
 
         numbers: T numbers of words. Returns float32 of shape (T,).
@@ -77,21 +90,22 @@ class Reader(nn.Module):
         return self.readout(ys)[:, 0].numpy()
 
 
-def embedding(vectors):
+def embedding(vectors: Array) -> nn.Embedding:
     """A layer that gives each number its vector, zero for PADDING; the vectors are trained."""
-    layer = nn.Embedding(*vectors.shape, padding_idx=PADDING)
+    K, D = vectors.shape
+    layer = nn.Embedding(K, D, padding_idx=PADDING)
     with torch.no_grad():
         layer.weight.copy_(torch.as_tensor(vectors))
         layer.weight[PADDING] = 0
     return layer
 
 
-def loss(scores, y):
+def loss(scores: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     """Mean cross-entropy of scores (B,) with labels (B,), 1 for a friendly review."""
     return nn.functional.binary_cross_entropy_with_logits(scores, y.to(scores.dtype))
 
 
-def vocabulary(texts, K):
+def vocabulary(texts: Iterable[Iterable[str]], K: int) -> dict[str, int]:
     """Numbers of the K - 2 most frequent words of texts that are trained on: a dict.
 
     texts: lists of words. 0 and 1 are PADDING and UNKNOWN; of equally frequent words those that
@@ -102,14 +116,16 @@ def vocabulary(texts, K):
     return {word: k for k, word in enumerate(ranked[: K - 2], start=2)}
 
 
-def numbered(texts, vocabulary):
+def numbered(texts: Iterable[Iterable[str]], vocabulary: Mapping[str, int]) -> list[Array]:
     """Lists of words as arrays int64 (T,); UNKNOWN stands for other words and for no word."""
     return [
         np.array([vocabulary.get(word, UNKNOWN) for word in text] or [UNKNOWN]) for text in texts
     ]
 
 
-def first_vectors(vocabulary, D, rng, glove=None):
+def first_vectors(
+    vocabulary: Mapping[str, int], D: int, rng: np.random.Generator, glove: Vectors | None = None
+) -> Array:
     """First vectors (K, D) for `embedding`, float32: normal of deviation 0.1, or those of GloVe.
 
     glove: a `companion.data.Vectors` with D numbers a word; words that it lacks are drawn.

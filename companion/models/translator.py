@@ -4,7 +4,8 @@ With attention (Bahdanau, Cho and Bengio 2015) the decoder looks, before each wo
 encoder gave out; without, at the encoder's last output only (Cho et al. 2014). Needs PyTorch.
 """
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -14,6 +15,10 @@ from torch.nn.utils.rnn import pad_packed_sequence
 
 from companion.data import packed
 from companion.data.pairs import END, PAD, START, UNKNOWN
+from companion.decode import NextToken
+from companion.types import Array
+
+Hidden = tuple[torch.Tensor, torch.Tensor]  # (h, c), each (B, H)
 
 
 class Memory(NamedTuple):
@@ -22,7 +27,7 @@ class Memory(NamedTuple):
     ys: torch.Tensor  #: (S, B, H), the encoder's outputs
     keys: torch.Tensor  #: (S, B, H), their part of the attention; without attention the same as ys
     filling: torch.Tensor  #: (S, B), true behind the end of a source
-    state: tuple  #: (h, c), each (B, H), after each source's own last word
+    state: Hidden  #: (h, c), each (B, H), after each source's own last word
 
 
 class Translator(nn.Module):
@@ -36,7 +41,9 @@ class Translator(nn.Module):
     of their GRU, an encoder of one direction, and the plain readout of h.
     """
 
-    def __init__(self, K, D, H, attention=True, dropout=0.0):
+    def __init__(
+        self, K: tuple[int, int], D: int, H: int, attention: bool = True, dropout: float = 0.0
+    ) -> None:
         super().__init__()
         self.source, self.target = nn.Embedding(K[0], D), nn.Embedding(K[1], D)
         self.encoder, self.decoder = nn.LSTM(D, H), nn.LSTMCell(D + H, H)
@@ -46,7 +53,7 @@ class Translator(nn.Module):
             self.key, self.query = nn.Linear(H, H), nn.Linear(H, H, bias=False)
             self.score = nn.Linear(H, 1, bias=False)
 
-    def forward(self, x):
+    def forward(self, x: tuple[torch.Tensor, torch.Tensor, torch.Tensor]) -> torch.Tensor:
         """x: source (S, B), lengths (B,) and read (T, B). Returns logits (T, B, K)."""
         source, lengths, read = x
         memory = self.encode(source, lengths)
@@ -56,7 +63,7 @@ class Translator(nn.Module):
             hs.append(state[0])
         return self.readout(self.dropout(torch.stack(hs)))
 
-    def encode(self, source, lengths):
+    def encode(self, source: torch.Tensor, lengths: torch.Tensor) -> Memory:
         """Read sources (S, B) of these lengths (B,): a `Memory`."""
         words = self.dropout(self.source(source))
         ys, (h, c) = self.encoder(packed(words, lengths))
@@ -64,7 +71,9 @@ class Translator(nn.Module):
         filling = torch.arange(len(source), device=source.device)[:, None] >= lengths
         return Memory(ys, self.key(ys) if self.attention else ys, filling, (h[0], c[0]))
 
-    def decode(self, memory, state, word):
+    def decode(
+        self, memory: Memory, state: Hidden, word: torch.Tensor
+    ) -> tuple[Hidden, torch.Tensor | None]:
         """One step: state (h, c), word (B, D); returns the new state and the weights (S, B)."""
         if self.attention:
             scores = self.score(torch.tanh(memory.keys + self.query(state[0])))[..., 0]
@@ -74,7 +83,9 @@ class Translator(nn.Module):
             weights, context = None, memory.state[0]
         return self.decoder(torch.cat([word, context], 1), state), weights
 
-    def log_probs(self, memory, state, word):
+    def log_probs(
+        self, memory: Memory, state: Hidden, word: torch.Tensor
+    ) -> tuple[torch.Tensor, Hidden, torch.Tensor | None]:
         """What may come after these words' numbers (B,): log p (B, K), new state, weights."""
         state, weights = self.decode(memory, state, self.target(word))
         logits = self.readout(state[0])
@@ -82,14 +93,16 @@ class Translator(nn.Module):
         return F.log_softmax(logits, 1), state, weights
 
 
-def loss(logits, y):
+def loss(logits: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, int]:
     """Cross-entropy in nats, summed over the words, and how many there are; PAD is none."""
     total = F.cross_entropy(logits.flatten(0, 1), y.flatten(), ignore_index=PAD, reduction="sum")
     return total, int((y != PAD).sum())
 
 
 @torch.no_grad()
-def translate(model, source, lengths, limit):
+def translate(
+    model: Translator, source: torch.Tensor, lengths: torch.Tensor, limit: int
+) -> tuple[list[list[int]], torch.Tensor | None]:
     """The likeliest next word, again and again, for a whole batch: greedy search.
 
     source (S, B), lengths (B,). Returns B lists of at most `limit` numbers, without END, and the
@@ -100,7 +113,8 @@ def translate(model, source, lengths, limit):
         raise ValueError(f"limit must be at least 1, got {limit!r}")
     model.eval()
     memory = model.encode(source, lengths)
-    state, word, written, looked = memory.state, torch.full_like(lengths, START), [], []
+    state, word, written = memory.state, torch.full_like(lengths, START), []
+    looked: list[Any] = []
     for _ in range(limit):
         log_p, state, weights = model.log_probs(memory, state, word)
         word = log_p.argmax(1)
@@ -113,7 +127,9 @@ def translate(model, source, lengths, limit):
     return rows, torch.stack(looked) if model.attention else None
 
 
-def searcher(model, source):
+def searcher(
+    model: Translator, source: Sequence[int] | Array
+) -> tuple[NextToken, tuple[Hidden, int]]:
     """One sentence for `companion.decode.greedy` and `beam_search`: the pair (step, start).
 
     source: the numbers of its words. The search ends with END.

@@ -4,15 +4,23 @@ Returns have mean zero here, which for daily returns is near enough. All are arr
 column a series. A forecast issued at time t is about t + 1. Needs SciPy.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.optimize import minimize
 from scipy.signal import lfilter
+
+from companion.forecast import Split
+from companion.types import Array
 
 BURN_IN = 20  # steps of a filter whose forecasts are not used in fitting it
 LEAST = 0.05  # of the past standard deviation: no forecast is smaller
 
 
-def gaussian_loss(returns, sd):
+def gaussian_loss(returns: Array, sd: Array | float) -> Array:
     """Minus the logarithm of the normal density, without its constant: log sd + r² / (2 sd²).
 
     returns, sd: of one shape, or of two that broadcast. Returns losses of that shape; on average
@@ -23,7 +31,7 @@ def gaussian_loss(returns, sd):
     return np.log(sd) + returns**2 / (2 * sd**2)
 
 
-def ewma(returns, decay, start=1.0):
+def ewma(returns: Array, decay: float, start: float = 1.0) -> Array:
     """Running mean of squared returns, v = decay · v + (1 - decay) · r²; its root.
 
     returns: (T,) or (T, D). decay: between 0 and 1. start: the variance before the first step.
@@ -33,7 +41,7 @@ def ewma(returns, decay, start=1.0):
     return np.sqrt(_filtered((1 - decay) * returns**2, decay, start))
 
 
-def ewma_forecasts(returns, split):
+def ewma_forecasts(returns: Array, split: Split) -> Array:
     """`ewma` with the decay that had the smallest loss on the past, one for all series.
 
     returns: (T, D). split: a `companion.forecast.Split`; what is known is as `past_of` has it.
@@ -46,7 +54,7 @@ def ewma_forecasts(returns, split):
     return ewma(returns / sd, best)[split.test] * sd
 
 
-def har_inputs(returns, times, days=(1, 5, 22, 40)):
+def har_inputs(returns: Array, times: Array, days: Sequence[int] = (1, 5, 22, 40)) -> Array:
     """Mean absolute return of the last few days, weeks and months, and falls alone; (N, D, 6).
 
     The falls, max(-r, 0), are averaged over the first two of `days`.
@@ -65,7 +73,7 @@ def har_inputs(returns, times, days=(1, 5, 22, 40)):
     return np.stack(columns, -1)
 
 
-def har_forecasts(returns, split):
+def har_forecasts(returns: Array, split: Split) -> Array:
     """A linear regression of the next absolute return on `har_inputs`, one for all series.
 
     Its forecasts are multiplied by one number, so that on the past a squared return is on average
@@ -80,7 +88,7 @@ def har_forecasts(returns, split):
     return np.maximum(x @ weights[:-1] + weights[-1], LEAST) * factor * sd
 
 
-def garch(returns, theta):
+def garch(returns: Array, theta: Sequence[float] | Array) -> Array:
     """v = w + b · v + (a + c · [r < 0]) · r², of returns of variance about 1; its root.
 
     returns: (T,) or (T, D). theta: (w, a, b, c). Returns an array of the same shape; row t is the
@@ -91,7 +99,7 @@ def garch(returns, theta):
     return np.sqrt(_filtered(w + (a + c * (returns < 0)) * returns**2, b, 1.0))
 
 
-def garch_forecasts(returns, split):
+def garch_forecasts(returns: Array, split: Split) -> Array:
     """`garch` with the parameters of smallest loss on the past, one set for all series.
 
     returns, split, result and errors as of `ewma_forecasts`; RuntimeError if no minimum is found.
@@ -112,7 +120,7 @@ def garch_forecasts(returns, split):
     return garch(returns / sd, np.exp(best.x))[split.test] * sd
 
 
-def past_of(returns, train_times):
+def past_of(returns: ArrayLike, train_times: Array) -> Array:
     """All that is known when a model is fitted: returns up to that after the last training time.
 
     returns: (T, D). train_times: (N,), when the examples are issued, each about the next return.
