@@ -53,9 +53,10 @@ test: ## prove everything: the six stages below
 	@$(MAKE) --no-print-directory test-site
 	@echo "all stages passed"
 
-lint: $(VENV)/.test ## stage 1: style of code and notebooks
+lint: $(VENV)/.test ## stage 1: style of code and notebooks, and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check --exclude '*.ipynb' . && \
-	  $(BIN)/ruff format --check --line-length 77 $(wildcard book/*.ipynb book/*/*.ipynb) $(call verdict,lint)
+	  $(BIN)/ruff format --check --line-length 77 $(wildcard book/*.ipynb book/*/*.ipynb) && \
+	  $(BIN)/mypy $(call verdict,lint)
 
 test-unit: $(VENV)/.test ## stage 2: unit and property tests
 	@$(BIN)/python -m pytest -q -n 2 tests --ignore tests/site $(call verdict,unit tests)
