@@ -2,9 +2,9 @@
 
 The states of T steps solve T equations, s_t = F(s_{t-1}, x_t). Newton's method guesses all of
 them, takes every step by itself from its guess, which can be done at once, and lets the
-differences run through the linearized steps, which is a linear recurrence and so a scan.
-Source: Lim et al. (2024), "Parallelizing non-linear sequential models over the sequence length";
-{eq}`eq-challenges-newton`.
+differences run through the linearized steps, which is a linear recurrence: on many processors a
+scan, as on the page of {eq}`eq-challenges-newton`; here, where one works, a loop.
+Source: Lim et al. (2024), "Parallelizing non-linear sequential models over the sequence length".
 """
 
 from collections.abc import Callable, Iterator
@@ -91,8 +91,8 @@ def newton(
 
     xs, state: as in `companion.forward`. The first guess is zero everywhere. inside(states) moves
     a guess to what is known of the answer, as `within_bounds` does; None leaves it as it is.
-    After n updates the first n steps are right whatever happens, so that T updates suffice. Where
-    a guess overflows it is started again from zero, as in Gonzalez et al. (2024).
+    After n updates the first n steps are right whatever happens, so that T updates suffice. States
+    of a guess that overflow start again from zero, as in Gonzalez et al. (2024).
     Raises ValueError for what does not fit.
     """
     cell = find_cell(cell)
@@ -111,7 +111,8 @@ def newton(
         with np.errstate(over="ignore", invalid="ignore"):
             after, slopes = every_step(cell, params, xs, np.concatenate([first, states])[:-1])
             rest = after - states
-            yield Iterate(states, float(np.abs(rest).max(initial=0)))
+        yield Iterate(states, float(np.abs(rest).max(initial=0)))  # with the caller's errstate
+        with np.errstate(over="ignore", invalid="ignore"):
             states = states + matrix_loop(jacobians(cell, params, slopes), rest)
         states[~np.isfinite(states)] = 0
         if inside is not None:
@@ -153,9 +154,13 @@ def within_bounds(cell: Cell | str, size: float, states: Array) -> Array:
     """A guess moved to where a cell of `BOUNDED` can be: |h| ≤ 1, |c_t| ≤ size + t.
 
     size: largest absolute value of the first state. states: (T, B, S·H).
+    Raises ValueError for another cell.
     """
+    cell = find_cell(cell)
+    if cell.name not in BOUNDED:
+        raise ValueError(f"cell must be one of {', '.join(BOUNDED)}, got {cell.name}")
     t = np.arange(1, len(states) + 1, dtype=states.dtype)[:, None, None]
-    h, *others = np.split(states, len(find_cell(cell).states), -1)
+    h, *others = np.split(states, len(cell.states), -1)
     bound = max(1, size)
     return np.concatenate(
         [np.clip(h, -bound, bound), *(np.clip(c, -size - t, size + t) for c in others)], -1
@@ -167,17 +172,4 @@ def matrix_loop(J: Array, r: Array) -> Array:
     s = np.array(r)
     for t in range(1, len(s)):
         s[t] += np.einsum("bkj,bj->bk", J[t], s[t - 1])
-    return s
-
-
-def matrix_scan(J: Array, r: Array) -> Array:
-    """The same in log2 T passes over all steps: after each, a step knows twice as many before it.
-
-    Two steps after each other are one: s = J2 (J1 s + r1) + r2. Source: Hillis and Steele (1986).
-    """
-    J, s, n = np.array(J), np.array(r), 1
-    while n < len(s):
-        s[n:] += np.einsum("tbkj,tbj->tbk", J[n:], s[:-n])
-        J[n:] = J[n:] @ J[:-n]
-        n *= 2
     return s
