@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 from companion.ctc import BLANK
 
 # From a state and a token to the log-probabilities of the next token, and the state after it.
-NextToken = Callable[[Any, int], tuple[ArrayLike, Any]]
+NextToken = Callable[[Any, Any], tuple[ArrayLike, Any]]
 Tokens = tuple[int, ...]
 Scores = dict[Tokens, float]
 
@@ -30,7 +30,7 @@ class Hypothesis(NamedTuple):
     score: float
 
 
-def greedy(step: NextToken, start: tuple[Any, int], end: int, limit: int) -> Hypothesis:
+def greedy(step: NextToken, start: tuple[Any, Any], end: int, limit: int) -> Hypothesis:
     """Take the likeliest token at each step.
 
     step: a pure function step(state, token) -> log-probabilities of the next token (K,), state.
@@ -51,7 +51,7 @@ def greedy(step: NextToken, start: tuple[Any, int], end: int, limit: int) -> Hyp
 
 
 def beam_search(
-    step: NextToken, start: tuple[Any, int], end: int, limit: int, width: int
+    step: NextToken, start: tuple[Any, Any], end: int, limit: int, width: int
 ) -> list[Hypothesis]:
     """Go on with the `width` likeliest beginnings at each step, not with one.
 

@@ -1,6 +1,6 @@
 """The names that signatures are written with; what shape an array has, docstrings say."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -17,5 +17,5 @@ Values = tuple[Value, ...]
 Step = Callable[[Values, Values, Values], tuple[Values, Values]]
 Derivative = Callable[[Values, Values, Values, Values, Values], tuple[Values, Values, Values]]
 ArrayOrTensor = TypeVar("ArrayOrTensor", np.ndarray, "torch.Tensor")
-# From the number of an epoch to its batches, as `companion.train.fit` takes them.
-Batches = Callable[[int], Iterable[Any]]
+# From the number of an epoch to its batches, for `companion.train.fit`.
+Batches = Callable[[int], Iterator[Any]]

@@ -15,13 +15,12 @@ import torch
 from companion.train import processes, saving
 from companion.train.options import History, Options
 from companion.train.run import Run
-from companion.types import Batches
 
 
 def fit(
     model: torch.nn.Module,
     loss: Callable[[Any, Any], Any],
-    batches: Batches,
+    batches: Callable[[int], Iterable[Any]],
     options: Options | None = None,
     *,
     validation: Iterable[Any] | None = None,
