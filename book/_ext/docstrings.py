@@ -7,6 +7,7 @@ from docutils import nodes
 from docutils.statemachine import StringList
 from docutils.utils import new_document
 from myst_parser.parsers.sphinx_ import MystParser
+from sphinx.ext.autodoc import _CLASS_NEW_BLACKLIST
 from sphinx.ext.autodoc.mock import MockFinder, _MockObject
 from sphinx.util.docutils import SphinxDirective
 
@@ -69,6 +70,8 @@ def stand_in(app, config):
 
 def setup(app):
     _MockObject.__or__ = lambda self, other: self  # in annotations such as `Tensor | None`
+    # A layer's arguments are those of its own constructor, not those of a stand-in's.
+    _CLASS_NEW_BLACKLIST.append(f"{_MockObject.__module__}.{_MockObject.__qualname__}.__new__")
     app.add_directive("markdown", Markdown)
     app.add_directive("cells", Cells)
     app.connect("config-inited", stand_in)
