@@ -84,6 +84,8 @@ class Handler(BaseHTTPRequestHandler):
     RANGED = ("ranged", "other", "encoded", "dying", "slow")
 
     def do_GET(self):
+        if "python" in self.headers["User-Agent"].lower():  # as the server of WikiText does
+            return self.send_error(403)
         way, _, rest = self.path[1:].partition("/")
         content = CONTENT.get("/" + rest if rest else self.path)
         begin = self.headers.get("Range", "bytes=0-")

@@ -154,7 +154,8 @@ def _receive(url, part, limit):
     from tqdm import tqdm
 
     start = part.stat().st_size if part.exists() else 0
-    headers = {"Accept-Encoding": "identity"}  # or a range would be one of compressed bytes
+    # Some servers refuse Python's usual agent; a range must not be one of compressed bytes.
+    headers = {"User-Agent": "lstm-companion", "Accept-Encoding": "identity"}
     if start:
         headers["Range"] = f"bytes={start}-"
     with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
