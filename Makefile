@@ -94,6 +94,7 @@ bench: $(VENV)/.test ## time the cells against other code, into companion/data/b
 	@$(BIN)/python -m benchmarks
 	@$(BIN)/python -m benchmarks.parts
 	@$(BIN)/python -m benchmarks.scaling
+	@$(BIN)/python -m benchmarks.batches
 	@$(BIN)/python -m benchmarks.serving
 
 constraints: $(VENV)/.test ## resolve all dependencies anew, into constraints.txt
