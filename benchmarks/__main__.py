@@ -11,38 +11,15 @@ Before its first turn, every rival is asserted to compute the same derivatives.
 """
 
 import argparse
-import time
 
-import numpy as np
 import torch
 from tqdm import tqdm
 
-from benchmarks.clock import POINTS, save, time_of
+from benchmarks.clock import POINTS, compare, save
 from benchmarks.rivals import MISSING, OPTIONAL, Problem, training_steps
 from companion import CELLS
 
 MAIN = ["lstm", "peephole", "coupled", "gru", "rnn"]
-TURN = 0.005  # seconds
-
-
-def measure(name, sizes, seconds):
-    """Milliseconds and ratio to torch.nn of every rival: median and quartiles."""
-    steps = training_steps(Problem(name, sizes))
-    repeats = {rival: max(1, round(TURN / time_of(step))) for rival, step in steps.items()}
-    times = {rival: [] for rival in steps}
-    end = time.perf_counter() + seconds * len(steps)
-    while time.perf_counter() < end or len(times["torch_nn"]) < 5:
-        for rival, step in steps.items():
-            times[rival].append(1e3 * time_of(step, repeats[rival]))
-    base = np.array(times["torch_nn"])
-    return {
-        rival: {
-            "ms": round(float(np.median(values)), 4),
-            "ratio": [round(float(q), 3) for q in np.quantile(values / base, (0.25, 0.5, 0.75))],
-            "turns": len(values),
-        }
-        for rival, values in ((rival, np.array(values)) for rival, values in times.items())
-    }
 
 
 def main():
@@ -59,7 +36,12 @@ def main():
         rows = []
         for point in tqdm(options.points, desc=name):
             rows.append(
-                {"sizes": POINTS[point], "rivals": measure(name, POINTS[point], options.seconds)}
+                {
+                    "sizes": POINTS[point],
+                    "rivals": compare(
+                        training_steps(Problem(name, POINTS[point])), options.seconds
+                    ),
+                }
             )
         if len(rows) == len(POINTS):
             save(name, {"points": rows})

@@ -4,6 +4,8 @@ import json
 import time
 from pathlib import Path
 
+import numpy as np
+
 from book.experiments.lab.machine import machine
 
 POINTS = [  # T, B, D, H
@@ -16,6 +18,7 @@ POINTS = [  # T, B, D, H
 ]
 LIBRARIES = ["numpy", "scipy", "numba", "torch", "keras", "jax"]
 RESULTS = Path(__file__).parents[1] / "companion" / "data" / "benchmarks"
+TURN = 0.005  # seconds
 
 
 def time_of(step, repeats=1):
@@ -24,6 +27,28 @@ def time_of(step, repeats=1):
     for _ in range(repeats):
         step()
     return (time.process_time() - start) / repeats
+
+
+def compare(steps, seconds):
+    """Milliseconds and ratio to torch.nn of every rival, in turns: median and quartiles.
+
+    steps: a dict from the rival's name to a function; "torch_nn" is one. seconds: for each rival.
+    """
+    repeats = {rival: max(1, round(TURN / time_of(step, 3))) for rival, step in steps.items()}
+    times = {rival: [] for rival in steps}
+    end = time.perf_counter() + seconds * len(steps)
+    while time.perf_counter() < end or len(times["torch_nn"]) < 5:
+        for rival, step in steps.items():
+            times[rival].append(1e3 * time_of(step, repeats[rival]))
+    base = np.array(times["torch_nn"])
+    return {
+        rival: {
+            "ms": round(float(np.median(values)), 4),
+            "ratio": [round(float(q), 3) for q in np.quantile(values / base, (0.25, 0.5, 0.75))],
+            "turns": len(values),
+        }
+        for rival, values in ((rival, np.array(values)) for rival, values in times.items())
+    }
 
 
 def save(name, result):

@@ -10,7 +10,6 @@ asserted to give the same outputs.
 
 import argparse
 import os
-import time
 
 os.environ |= {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}  # before Keras loads
 
@@ -23,7 +22,7 @@ import tensorflow as tf
 import torch
 from tqdm import tqdm
 
-from benchmarks.clock import LIBRARIES, save, time_of
+from benchmarks.clock import LIBRARIES, compare, save
 from book.experiments.lab.machine import machine
 from companion import CELLS, compiled, forward, init
 from companion.weights import to_keras, to_onnx, to_torch
@@ -37,7 +36,6 @@ POINTS = [  # T, B, D, H: one step, one sequence, a batch; each with few and wit
     (100, 32, 64, 64),
     (100, 32, 128, 256),
 ]
-TURN = 0.005  # seconds, as in benchmarks.__main__
 
 
 def torch_nn(params, xs):
@@ -165,26 +163,6 @@ def forward_passes(sizes):
     return steps
 
 
-def measure(sizes, seconds):
-    """Milliseconds and ratio to torch.nn of every rival: median and quartiles."""
-    steps = forward_passes(sizes)
-    repeats = {rival: max(1, round(TURN / time_of(step, 3))) for rival, step in steps.items()}
-    times = {rival: [] for rival in steps}
-    end = time.perf_counter() + seconds * len(steps)
-    while time.perf_counter() < end or len(times["torch_nn"]) < 5:
-        for rival, step in steps.items():
-            times[rival].append(1e3 * time_of(step, repeats[rival]))
-    base = np.array(times["torch_nn"])
-    return {
-        rival: {
-            "ms": round(float(np.median(values)), 4),
-            "ratio": [round(float(q), 3) for q in np.quantile(values / base, (0.25, 0.5, 0.75))],
-            "turns": len(values),
-        }
-        for rival, values in ((rival, np.array(values)) for rival, values in times.items())
-    }
-
-
 def main():
     """Measure all points, store and print them."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.serving", description=__doc__)
@@ -194,7 +172,7 @@ def main():
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     rows = [
-        {"sizes": sizes, "rivals": measure(sizes, options.seconds)}
+        {"sizes": sizes, "rivals": compare(forward_passes(sizes), options.seconds)}
         for sizes in tqdm(POINTS, "points")
     ]
     libraries = [*LIBRARIES, "tensorflow", "tensorflow-cpu", "onnxruntime"]

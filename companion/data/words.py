@@ -62,14 +62,7 @@ def fetch_wikitext2(folder: str | PathLike | None = None, download: bool = True)
     ValueError for one that is empty or has a word that the training part lacks.
     Source: Merity et al. (2017).
     """
-    return _read(
-        whole_folder("wikitext-2", folder, download),
-        "wiki.{}.tokens",
-        name="WikiText-2",
-        what="good and featured articles of the English Wikipedia",
-        source="Merity et al. (2017)",
-        licence="CC BY-SA",
-    )
+    return _wikitext("WikiText-2", folder, download)
 
 
 def fetch_wikitext103(folder: str | PathLike | None = None, download: bool = True) -> Words:
@@ -86,10 +79,14 @@ def fetch_wikitext103(folder: str | PathLike | None = None, download: bool = Tru
     ValueError for one that is empty or has a word that the training part lacks.
     Source: Merity et al. (2017).
     """
+    return _wikitext("WikiText-103", folder, download)
+
+
+def _wikitext(name, folder, download):
     return _read(
-        whole_folder("wikitext-103", folder, download),
+        whole_folder(name.lower(), folder, download),
         "wiki.{}.tokens",
-        name="WikiText-103",
+        name=name,
         what="good and featured articles of the English Wikipedia",
         source="Merity et al. (2017)",
         licence="CC BY-SA",
