@@ -50,6 +50,17 @@ def test_each_letter_stands_on_the_color_of_its_value_and_can_be_read(ax, name):
         assert light[1] / light[0] >= 3.5  # WCAG 2 asks 3 of large letters
 
 
+def test_letters_fit_the_figure_that_the_axes_are_in():
+    figure = plt.figure(figsize=(8, 2), dpi=50)  # other dots an inch than the font's 72
+    whole, (left, _) = figure.add_subplot(), figure.subfigures(1, 2)
+    for axes in (whole, left.add_subplot()):
+        plots.letters(axes, "ab", np.zeros(2), "c")
+        # 40 letters of 0.602 em each fill 94 % of the width, which is 8 or 4 inches.
+        size = 0.94 * 72 * (8 if axes is whole else 4) / 40 / 0.602
+        assert axes.texts[0].get_fontsize() == pytest.approx(size, rel=1e-12)
+    plt.close(figure)
+
+
 def test_letters_wants_a_value_for_each_character(ax):
     with pytest.raises(ValueError, match="3 characters of text"):
         plots.letters(ax, "abc", np.zeros(2), "c")

@@ -21,7 +21,7 @@ def letters(ax: Axes, text: str, values: ArrayLike, name: str, width: int = 40) 
     text: T characters. values: (T,), of the quantity `name`: i f o are drawn on [0, 1], g c h on
     a range symmetric about 0, violet below and orange above.
     width: characters in a row. A line break also ends a row; its own value stands on a ↵. The
-    letters fit axes as wide as the figure.
+    letters fit axes as wide as the figure, or as the subfigure that they are in.
     Raises ValueError unless there is one value a character, or for a name that the book lacks.
     """
     values = np.asarray(values)
@@ -33,7 +33,7 @@ def letters(ax: Axes, text: str, values: ArrayLike, name: str, width: int = 40) 
     low, top, cmap = color_scale(name, values)
     fills = cmap(mpl.colors.Normalize(low, top)(values))
     figure: Any = ax.figure
-    size = 0.94 * 72 * figure.get_figwidth() / width / _ADVANCE
+    size = 0.94 * 72 * figure.bbox.width / figure.dpi / width / _ADVANCE
     style: dict[str, Any] = {"ha": "center", "va": "center_baseline", "family": "DejaVu Sans Mono"}
     row, column = 0, 0
     for character, fill in zip(text, fills, strict=True):
