@@ -22,7 +22,8 @@ def run(name, about, settings, jobs, outcome):
     about: the command's help. settings: what all runs share, stored in the file; a file with
     other settings is not added to. jobs(seeds) gives dicts that tell the runs apart,
     outcome(job) gives a dict of what came out. The file is rewritten after every run, whole or
-    not at all, so that an interrupted experiment goes on where it stopped.
+    not at all, so that an interrupted experiment goes on where it stopped. A run on another
+    machine than the file's first one says which.
     """
     parser = argparse.ArgumentParser(prog=f"python -m book.experiments.{name}", description=about)
     parser.add_argument("--seeds", nargs="+", type=int, default=range(settings["seeds"]))
@@ -31,17 +32,18 @@ def run(name, about, settings, jobs, outcome):
     path = options.folder / f"{name}.json"
     # Through JSON and back, so that a tuple is compared as the list that it is stored as.
     depends = machine(["numpy", "scipy", "numba"])
-    head = json.loads(json.dumps({"machine": depends, "settings": settings}))
-    results = json.loads(path.read_text()) if path.exists() else {**head, "runs": []}
-    for key, value in head.items():
-        if results[key] != value:
-            parser.error(f"{path} has other {key}: move it away to start anew")
+    settings = json.loads(json.dumps(settings))
+    new = {"machine": depends, "settings": settings, "runs": []}
+    results = json.loads(path.read_text()) if path.exists() else new
+    if results["settings"] != settings:
+        parser.error(f"{path} has other settings: move it away to start anew")
+    other = {} if results["machine"] == depends else {"machine": depends}
     done = [json.dumps(run["job"], sort_keys=True) for run in results["runs"]]
     todo = [job for job in jobs(options.seeds) if json.dumps(job, sort_keys=True) not in done]
     code = commit()
     with threadpool_limits(1):  # these networks are too small for more
         for job in tqdm(todo, desc=name):
-            results["runs"].append({"job": job, **outcome(job), "commit": code})
+            results["runs"].append({"job": job, **outcome(job), "commit": code, **other})
             write(path, results)
 
 
