@@ -240,7 +240,7 @@ def test_a_cell_of_your_own_is_a_layer():
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
 @pytest.mark.parametrize("layer", LAYERS)
 def test_on_a_gpu(layer):
-    made = make(layer, **STACKED)
+    made = make(layer, compiled=False, **STACKED)
     x, state = tensors(made, (2, 5))
     wanted = results(made, x, state)
     x, *state = (v.detach().cuda().requires_grad_() for v in (x, *state))
