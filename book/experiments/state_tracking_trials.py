@@ -8,7 +8,11 @@ from book.experiments.state_tracking import NETWORKS, SHARED, TABLES, short_word
 SETTINGS = {
     "seeds": 1,
     "updates": 1000,
-    "rates": {"lstm": [0.003, 0.01], "rnn": [0.003, 0.01], "others": [0.001, 0.003]},
+    "rates": {
+        "lstm": [0.003, 0.01, 0.03],
+        "rnn": [0.003, 0.01, 0.03],
+        "others": [0.001, 0.003, 0.01],
+    },
     "choice": "for each network and task the rate with the highest accuracy on 512 words of 40 "
     "symbols; among equals the one with the smallest loss",
     **SHARED,
