@@ -3,7 +3,9 @@
 Kneser-Ney n-grams against networks, one thread each. Six networks have one body, blocks with a
 mixer over time, and differ in the mixer; one is an LSTM in a single layer, without blocks. First
 every network gets five trials on a seed of their own: two sizes at two rates, and the better size
-once more, at twice the rate or half of it, beyond the better one. What they chose is in CHOSEN.
+once more, at twice the rate or half of it, beyond the better one. For the longer races the larger
+size has trials of a minute of its own: at its better rate, and at half of it. What they chose is in
+CHOSEN.
 """
 
 import time
@@ -33,6 +35,7 @@ SETTINGS = {
         "budget": 12,
         "blocks": {"sizes": [[64, 2], [128, 2]], "rates": [0.005, 0.01]},
         "one layer": {"sizes": [128, 256], "rates": [0.01, 0.02]},
+        "longer": 60,  # with the dropout of 300 seconds
     },
     "orders": 12,
 }
@@ -46,7 +49,19 @@ BEYOND = {
     "Transformer": ([64, 2], 0.0025),
     "LSTM, one layer": (128, 0.04),
 }
-# Size and rate: the best of the five trials for 60 seconds; the larger size for more.
+# The larger size's rates in the longer trials: its better one of the short ones, half of it, and
+# half of that where the half was better.
+LONGER = {
+    "RNN": [0.01, 0.005],
+    "GRU": [0.01, 0.005],
+    "LSTM": [0.01, 0.005],
+    "minLSTM": [0.01, 0.005],
+    "SLSTM": [0.01, 0.005],
+    "Transformer": [0.005, 0.0025],
+    "LSTM, one layer": [0.02, 0.01],
+}
+# Size and rate: the best of the five trials for 60 seconds; the larger size for more, at the better
+# rate of its longer trials.
 CHOSEN = {
     "RNN": {"60": ([64, 2], 0.005), "more": ([128, 2], 0.01)},
     "GRU": {"60": ([64, 2], 0.01), "more": ([128, 2], 0.01)},
@@ -71,6 +86,15 @@ def jobs(seeds):
     for network in (*MIXERS, SINGLE):
         for size, lr in trials(network):
             yield {"network": network, "size": size, "lr": lr}
+    for network in (*MIXERS, SINGLE):
+        size = CHOSEN[network]["more"][0]
+        for lr in LONGER[network]:
+            yield {
+                "network": network,
+                "size": size,
+                "lr": lr,
+                "seconds": SETTINGS["trials"]["longer"],
+            }
     for budget in SETTINGS["budgets"]:
         for seed in seeds:
             yield from ({"network": n, "budget": budget, "seed": seed} for n in CHOSEN)
@@ -90,7 +114,10 @@ def run_one(job, numbers, K):
     if "lr" in job:
         trial = SETTINGS["trials"]
         settings = SETTINGS | {"test": False}
-        budget, seed, size, lr = trial["budget"], trial["seed"], job["size"], job["lr"]
+        seed, size, lr = trial["seed"], job["size"], job["lr"]
+        budget = job.get("seconds", trial["budget"])
+        if budget == trial["longer"]:
+            settings["dropped"] = {str(budget): SETTINGS["dropped"]["300"]}
         return train(job["network"], size, lr, budget, seed, numbers, settings)
     size, lr = CHOSEN[job["network"]]["60" if job["budget"] == 60 else "more"]
     chosen = {"size": size, "lr": lr}
