@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 SITE := _build/html
 NB ?=
 NAME ?=
+ALL ?=
 EXPERIMENTS := $(filter-out __init__,$(basename $(notdir $(wildcard book/experiments/*.py))))
 PORT ?= 8000
 
@@ -61,8 +62,8 @@ lint: $(VENV)/.test ## stage 1: style of code and notebooks, and types
 test-unit: $(VENV)/.test ## stage 2: unit and property tests
 	@$(BIN)/python -m pytest -q -n 2 tests --ignore tests/site $(call verdict,unit tests)
 
-test-mutants: $(VENV)/.test ## stage 3: every wrong sign, operator and operand is found
-	@cd tests && $(CURDIR)/$(BIN)/python -m mutation $(call verdict,mutants)
+test-mutants: $(VENV)/.test ## stage 3: every wrong sign, operator and operand is found (no sample, hours: ALL=1)
+	@cd tests && $(CURDIR)/$(BIN)/python -m mutation $(if $(ALL),--all) $(call verdict,mutants)
 
 test-notebooks: $(VENV)/.test ## stage 4: every stored output is what the code gives
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --nbval --nbval-current-env \

@@ -17,11 +17,17 @@ def f(a: A | B, b: int = 0) -> A | B:
     c += d
     if not a or c < 1:
         raise ValueError(f"{a + 1}")
-    return g(c, True)
+    try:
+        write(c)
+    finally:
+        close()
+    return g(c, True, strict=True)
+@cache
+def g(c): ...
 '''
 
 
-def test_every_operator_sign_operand_constant_and_order_is_changed():
+def test_every_operator_sign_operand_constant_order_and_call_is_changed():
     tree = ast.parse(SOURCE)
     before = ast.dump(tree)
     new = {}
@@ -57,12 +63,15 @@ def test_every_operator_sign_operand_constant_and_order_is_changed():
             "if not a or c < 2:",
             "if not a or c < 0:",
         },
-        "return g(c, True)": {
-            "return g(d, True)",
-            "return g(-c, True)",
-            "return g(c, False)",
-            "return g(True, c)",
+        "write(c)": {"write(d)", "write(-c)", "pass"},
+        "close()": {"pass"},
+        "return g(c, True, strict=True)": {
+            "return g(d, True, strict=True)",
+            "return g(-c, True, strict=True)",
+            "return g(c, False, strict=True)",
+            "return g(True, c, strict=True)",
         },
+        "@cache": {"def g(c):"},
     }
 
 

@@ -7,15 +7,26 @@ from scipy.stats import binomtest
 from companion.scores import mcnemar, wilson_interval
 
 
-def test_wilson_interval_against_its_definition():
-    for successes, runs in ((0, 10), (3, 10), (10, 10), (37, 90)):
-        for p in wilson_interval(successes, runs):
-            if 0 < p < 1:
-                error = abs(successes / runs - p)
-                assert error == pytest.approx(1.96 * np.sqrt(p * (1 - p) / runs))
+@pytest.mark.parametrize("successes, runs", [(0, 1), (1, 1), (0, 10), (3, 10), (10, 10), (37, 90)])
+def test_wilson_interval_against_its_definition(successes, runs):
+    rate = successes / runs
+    for z in (0.5, 1.96):
+        low, high = wilson_interval(successes, runs, z)
+        # Its ends are z standard deviations from the rate, unless they are 0 or 1.
+        for p in (low, high):
+            assert abs(rate - p) == pytest.approx(z * np.sqrt(p * (1 - p) / runs))
+        assert low < high and (low > 0) == (rate > 0) and (high < 1) == (rate < 1)
+    assert wilson_interval(successes, runs) == (low, high)
+
+
+def test_wilson_interval_of_none_of_ten():
     assert wilson_interval(0, 10) == pytest.approx((0, 0.2775), abs=1e-3)
-    low, high = wilson_interval(10, 10)
-    assert high == 1 and 0.72 < low < 0.73
+
+
+@pytest.mark.parametrize("successes, runs", [(0, 0), (-0.5, 10), (11, 10)])
+def test_wilson_interval_refuses_what_is_no_rate(successes, runs):
+    with pytest.raises(ValueError, match=f"got {successes}"):
+        wilson_interval(successes, runs)
 
 
 @pytest.mark.parametrize("b, c", [(0, 1), (5, 0), (7, 2), (4, 4), (10, 1)])

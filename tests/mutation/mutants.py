@@ -1,6 +1,8 @@
-"""Every small change of a module: its operators, signs, operands, constants and orders."""
+"""Every small change of a module: its operators, signs, operands, constants, orders and calls."""
 
 import ast
+import copy
+from itertools import product
 from typing import NamedTuple
 
 OTHER_OPERATORS = {
@@ -32,6 +34,8 @@ OTHER_OPERATORS = {
 # What an error says, and types in annotations and overloads, are no part of what is computed.
 NO_PART = (ast.Raise, ast.JoinedStr, ast.Import, ast.ImportFrom)
 NO_FIELD = ("annotation", "returns")
+# zip(…, strict=True) finds a mistake in the lines around it: where there is none, it is the same.
+NO_KEYWORD = ("strict",)
 # Their order is the order of tables and no more.
 REGISTRIES = ("CELLS", "ABLATIONS", "__all__")
 
@@ -56,6 +60,11 @@ def _in_block(block, module, function, scopes):
             continue
         old = _line(statement)
         seen = {old}
+        for decorator in tuple(getattr(statement, "decorator_list", ())):
+            at = statement.decorator_list.index(decorator)
+            del statement.decorator_list[at]
+            yield Mutant(module, function, f"@{ast.unparse(decorator)}", old)
+            statement.decorator_list.insert(at, decorator)
         for box, key, other in _changes(statement, scopes):
             box[key], before = other, box[key]
             new = _line(statement)
@@ -67,12 +76,17 @@ def _in_block(block, module, function, scopes):
             block[k] = ast.Assign([statement.target], statement.value, lineno=statement.lineno)
             yield Mutant(module, function, old, _line(block[k]))
             block[k] = statement
+        if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
+            block[k] = ast.Pass(lineno=statement.lineno)
+            yield Mutant(module, function, old, "pass")
+            block[k] = statement
         inner, within = function, scopes
         if isinstance(statement, ast.FunctionDef | ast.ClassDef):
             inner = f"{function}.{statement.name}".lstrip(".")
             within = [_groups(statement), *scopes]
-        for name in ("body", "orelse"):
-            yield from _in_block(getattr(statement, name, []), module, inner, within)
+        parts = [statement, *getattr(statement, "handlers", ())]
+        for part, name in product(parts, ("body", "orelse", "finalbody")):
+            yield from _in_block(getattr(part, name, []), module, inner, within)
 
 
 def _is_overload(statement):
@@ -85,6 +99,10 @@ def _is_registry(statement):
 
 
 def _line(statement):
+    """Its first line, without decorators."""
+    if getattr(statement, "decorator_list", ()):
+        statement = copy.copy(statement)
+        statement.decorator_list = []
     return ast.unparse(statement).splitlines()[0]
 
 
@@ -107,7 +125,7 @@ def _groups(scope):
 def _changes(node, scopes):
     """Every (box, key, other) where `box[key] = other` is one change inside this node."""
     for field, value in list(ast.iter_fields(node)):
-        if field in NO_FIELD:
+        if field in NO_FIELD or getattr(node, "arg", None) in NO_KEYWORD:
             continue
         box = value if isinstance(value, list) else vars(node)
         for key in range(len(value)) if isinstance(value, list) else [field]:

@@ -1,82 +1,98 @@
-"""Whether the fast tests see a mutant: each runs in a fork of a process that is warm."""
+"""Whether tests see a mutant: each runs in a fork of a process that has imported what they need."""
 
 import ast
 import gc
+import importlib
+import json
 import os
 import resource
+import signal
 import sys
+from contextlib import suppress
 from importlib.machinery import SourceFileLoader
-from pathlib import Path
 
 import hypothesis
-import numpy as np
 import pytest
-import torch  # noqa: F401  forks have it then
 from tqdm import tqdm
 
-TESTS = [Path(__file__).parents[1] / f"test_{name}.py" for name in ("cells", "bad_input", "unroll")]
-# The fast ones: what these three see, along_one_direction sees sooner.
-OPTIONS = ["-k", "not central_differences and not agree_with_the_complex_step and not autograd"]
-OURS = ("companion", "every_cell")  # imported anew by each fork
-OPTIONS += ["-x", "-q", "-p", "no:cacheprovider"]
+from .targets import ROOT
+
+OPTIONS = ["-x", "-q", "-p", "no:cacheprovider"]
+OURS = tuple(str(ROOT / folder) + os.sep for folder in ("companion", "book", "tests"))
 SECONDS = 10  # of processor time: a loop without an end counts as killed
+WAIT = 300  # seconds on the clock: so does a wait without an end
 SURVIVED, KILLED, BROKEN = range(3)
 
-codes = {}  # of every module imported so far
+changed = {}  # module -> its code with the mutant
 load_code = SourceFileLoader.get_code
 
 
 def get_code(loader, name):
-    if name not in codes:
-        codes[name] = load_code(loader, name)
-    return codes[name]
+    return changed[name] if name in changed else load_code(loader, name)
 
 
-def along_one_direction():
-    """The complex step of every cell along one direction: kills most mutants in milliseconds."""
-    from every_cell import EVERY
-
-    from companion.gradcheck import Problem
-
-    rng = np.random.default_rng(0)
-    for cell in EVERY.values():
-        problem = Problem.draw(cell, 4, rng, sizes=(2, 3, 4))
-        along = {name: rng.normal(size=value.shape) for name, value in problem.arrays.items()}
-        moved = {name: value + 1e-30j * along[name] for name, value in problem.arrays.items()}
-        gradients = problem.gradients()
-        expected = sum(np.sum(gradients[name] * along[name]) for name in along)
-        assert abs(problem.loss(moved).imag / 1e-30 - expected) < 1e-10, cell
-
-
-def warm_up():
-    """Import everything once, then forget `companion`: each fork makes it anew."""
+def prepare():
+    """Make this process one that forks can start from."""
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     settings = {"database": None, "derandomize": True, "phases": [hypothesis.Phase.generate]}
     hypothesis.settings.register_profile("mutation", **settings)
     hypothesis.settings.load_profile("mutation")
     tqdm.monitor_interval = 0  # a thread, and forks want none
+    sys.path.insert(0, str(ROOT))
     SourceFileLoader.get_code = get_code
-    along_one_direction()
-    for name in [name for name in sys.modules if name.split(".")[0] in OURS]:
-        del sys.modules[name]
+
+
+def warm_up(target):
+    """Run the tests of a target unchanged, and import what they imported, but nothing of ours.
+
+    A fork does that: this process must not run torch or a compiled loop, which could start
+    threads. Exits if the tests fail.
+    """
+    receive, send = os.pipe()
+    if (pid := os.fork()) == 0:
+        os.close(receive)
+        result = BROKEN
+        try:
+            result = verdict(target)
+            with open(send, "w") as pipe:
+                json.dump(_foreign(), pipe)
+        finally:
+            os._exit(result)
+    os.close(send)
+    with open(receive) as pipe:
+        names = pipe.read()
+    if os.waitpid(pid, 0)[1] != SURVIVED:
+        sys.exit(f"without any change these tests fail: {', '.join(target.tests)}")
+    for name in json.loads(names):
+        with suppress(ImportError):  # made while the tests ran, such as compiled loops
+            importlib.import_module(name)
     gc.freeze()
 
 
-def verdict(module, code):
-    """SURVIVED if no test sees that `code` stands for the module. For a fork of its own."""
+def _foreign():
+    """Names of the modules that are not of this repository, in the order of their import."""
+    found = [(name, getattr(module, "__spec__", None)) for name, module in sys.modules.items()]
+    return [name for name, spec in found if spec and not str(spec.origin).startswith(OURS)]
+
+
+def verdict(target):
+    """SURVIVED if no test of the target fails. For a fork of its own."""
     resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
-    codes[module] = code
+    signal.alarm(WAIT)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.dup2(nowhere, 2)
     try:
-        along_one_direction()
+        if target.first is not None:
+            target.first()
     except Exception:
         return KILLED
-    return SURVIVED if pytest.main([*OPTIONS, *map(str, TESTS)]) == 0 else KILLED
+    options = [*OPTIONS, "-k", " and ".join(f"not {name}" for name in target.without)]
+    files = [str(ROOT / f"tests/test_{name}.py") for name in target.tests]
+    return SURVIVED if pytest.main([*options, *files]) == 0 else KILLED
 
 
-def verdicts(changes, jobs, total):
+def verdicts(target, changes, jobs, total):
     """Try every (mutant, tree, path), `jobs` at a time.
 
     Returns a dict of mutant -> list of verdicts: a line that stands twice gives two.
@@ -89,7 +105,7 @@ def verdicts(changes, jobs, total):
         # Below zero it was ended by a signal: the time limit, or a crash.
         found.setdefault(running.pop(pid), []).append(KILLED if code < 0 else code)
 
-    for mutant, tree, path in tqdm(changes, "mutants", total, disable=None):
+    for mutant, tree, path in tqdm(changes, target.modules[0], total, disable=None):
         if len(running) == jobs:
             collect()
         if pid := os.fork():
@@ -97,8 +113,8 @@ def verdicts(changes, jobs, total):
             continue
         result = BROKEN
         try:
-            code = compile(ast.fix_missing_locations(tree), path, "exec")
-            result = verdict(mutant.module, code)
+            changed[mutant.module] = compile(ast.fix_missing_locations(tree), path, "exec")
+            result = verdict(target)
         finally:
             os._exit(result)
     while running:

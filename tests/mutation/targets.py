@@ -1,0 +1,53 @@
+"""Which modules are changed, and which tests are to see it."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+ROOT = Path(__file__).parents[2]
+
+
+class Target(NamedTuple):
+    """Modules, and the tests that run on each of their mutants."""
+
+    modules: tuple[str, ...]  # paths below the root, or patterns of them
+    tests: tuple[str, ...]  # tests/test_….py, the quickest first
+    # Tests that are left out, by parts of their names: slow ones that see nothing more, and those
+    # that run in processes of their own, where there is no mutant.
+    without: tuple[str, ...] = ()
+    share: float = 1.0  # of all mutants, what `make test` tries
+    first: Callable | None = None  # what sees most mutants before pytest has started
+
+    @property
+    def paths(self):
+        return sorted(path for pattern in self.modules for path in ROOT.glob(pattern))
+
+
+def along_one_direction():
+    """The complex step of every cell along one direction: kills most mutants in milliseconds."""
+    from every_cell import EVERY
+
+    from companion.gradcheck import Problem
+
+    rng = np.random.default_rng(0)
+    for cell in EVERY.values():
+        problem = Problem.draw(cell, 4, rng, sizes=(2, 3, 4))
+        along = {name: rng.normal(size=value.shape) for name, value in problem.arrays.items()}
+        moved = {name: value + 1e-30j * along[name] for name, value in problem.arrays.items()}
+        gradients = problem.gradients()
+        expected = sum(np.sum(gradients[name] * along[name]) for name in along)
+        assert abs(problem.loss(moved).imag / 1e-30 - expected) < 1e-10, cell
+
+
+TARGETS = (
+    Target(
+        ("companion/cells/*.py", "companion/engine/loops.py", "companion/engine/unroll.py"),
+        ("cells", "bad_input", "unroll"),
+        # What these see, along_one_direction sees sooner.
+        ("central_differences", "agree_with_the_complex_step", "autograd"),
+        first=along_one_direction,
+    ),
+    Target(("companion/scores.py",), ("scores",), (), 0.1),
+)
