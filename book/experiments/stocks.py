@@ -64,12 +64,9 @@ def outcome(job):
         return choice(job, returns, stocks)
     times = times_of(stocks.test, stocks)
     folds = splits(times, SETTINGS["refitted every"], start=DAYS - 1)
-    settings = job["task"], job["seed"]
-    fitted = Forecaster(returns, folds[0].train, *settings, **job["settings"])
     parts = []
     for train, test in folds:
-        if job["refitted"] and test[0] != times[0]:
-            fitted = Forecaster(returns, train, *settings, **job["settings"])
+        fitted = Forecaster(returns, train, job["task"], job["seed"], **job["settings"])
         parts.append(fitted(returns, test))
     whole = np.rint(1000 * np.concatenate(parts)).astype(int).T.tolist()
     return {"forecasts": dict(zip(stocks.names, whole, strict=True))}
@@ -84,9 +81,8 @@ def jobs(seeds):
         for seed in range(100, 100 + given["seeds"]):
             yield {"choice": task, "settings": settings, "seed": seed}
     for seed in seeds:
-        for task, refitted in (("return", True), ("volatility", True), ("volatility", False)):
-            job = {"task": task, "settings": CHOSEN[task], "refitted": refitted}
-            yield job | {"seed": seed}
+        for task in LOSSES:
+            yield {"task": task, "settings": CHOSEN[task], "seed": seed}
 
 
 if __name__ == "__main__":
