@@ -21,7 +21,7 @@ METHODS = {
     "large": {"H": 128, "lr": 0.01},
 }
 SETTINGS = {
-    "seeds": 4,
+    "seeds": 5,
     "size": 16,
     "seen": 4,
     "ahead": 4,
