@@ -1,10 +1,12 @@
 import json
 import os
+import subprocess
 import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from book.experiments import hs1997, timing
 from book.experiments.lab import runner, streams, training
@@ -40,6 +42,67 @@ def test_training_stops_by_the_rule_and_its_proof():
     fresh = Task(easy.make, LAG.solved, window=50, fresh=lambda rng, B: tasks.random_lag(rng, B, 9))
     with pytest.raises(ValueError, match="weight_ih"):  # the test sequences have other inputs
         train(fresh, SMALL, 0, tests=50)
+
+
+def test_the_rule_asks_for_the_error_and_the_window_of_the_task():
+    """A network that errs by 0.3 everywhere, on sequences of which all count as right."""
+    batch = tasks.adding(np.random.default_rng(0), 4, 8)
+
+    class Constant(Network):
+        def learn(self, batch, state=None, lr=None):
+            return batch.targets + 0.3, None
+
+    found = {}
+    for limit, window in ((0.31, 40), (0.29, 40), (0.31, 80)):
+        task = Task(lambda rng, B: batch, lambda *_: np.ones(4, bool), limit, window)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(training, "Network", Constant)
+            found[limit, window] = train(task, SMALL, 0, tests=4)["sequences"]
+    assert found == {(0.31, 40): 40, (0.29, 40): 200, (0.31, 80): 80}
+
+
+def test_weights_training_and_test_are_drawn_apart():
+    """A generator of its own for each, of the seed; one more tells the sizes."""
+    met = {}
+
+    def meet(rng):
+        met.setdefault(id(rng), (rng, rng.bit_generator.state))
+
+    def make(rng, B):
+        meet(rng)
+        return LAG.make(rng, B)
+
+    for seed in (3, 4):
+        train(replace(LAG, make=make), SMALL, seed, tests=50)
+    firsts = [state for _, state in met.values()]
+    sizes, seeds = [0], [[seed, k] for seed in (3, 4) for k in (1, 2)]
+    order = [sizes, *seeds[:2], sizes, *seeds[2:]]
+    assert firsts == [np.random.default_rng(seed).bit_generator.state for seed in order]
+
+    drawn = []
+
+    def start(params, rng):
+        drawn.append(rng.random())
+        return params
+
+    for seed in (3, 4):
+        train(LAG, replace(SMALL, start=start), seed, tests=50)
+        rng = np.random.default_rng([seed, 0])
+        Network(SMALL, 5, 5, rng)  # draws its weights
+        assert drawn[-1] == rng.random()
+
+
+def test_a_state_that_is_given_is_gone_on_from():
+    batch = tasks.noise_free_lag(np.random.default_rng(0), 4, 8)
+    net = Network(SMALL, 9, 9, np.random.default_rng(0))
+    whole, last = net.outputs(batch.xs)
+    first, state = net.outputs(batch.xs[:3])
+    rest, end = net.outputs(batch.xs[3:], state)
+    np.testing.assert_allclose(np.concatenate([first, rest]), whole, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(end[-1], last[-1], rtol=0, atol=1e-6)
+    before, learned = net.learn(Batch(*(array[3:] for array in batch)), state)
+    np.testing.assert_allclose(before, whole[3:], rtol=0, atol=1e-6)
+    np.testing.assert_allclose(learned[-1], last[-1], rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("squash", ["sigmoid", "identity"])
@@ -217,6 +280,50 @@ def test_a_result_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     assert path.read_text() == before
 
 
+def test_a_run_is_found_again_whatever_the_order_of_its_job(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["name", "--folder", str(tmp_path)])
+    for job in ({"T": 1, "seed": 0}, {"seed": 0, "T": 1}):
+        runner.run("name", "help", {"seeds": 1}, lambda seeds, job=job: [job], lambda job: {})
+    assert len(json.loads((tmp_path / "name.json").read_text())["runs"]) == 1
+
+
+def test_runs_have_one_thread_and_name_a_commit_that_was_changed(tmp_path, monkeypatch):
+    from threadpoolctl import threadpool_info
+
+    threads = []
+
+    def outcome(job):
+        np.ones((2, 2)) @ np.ones((2, 2))
+        threads.extend(pool["num_threads"] for pool in threadpool_info())
+        return {}
+
+    monkeypatch.setattr(sys, "argv", ["name", "--folder", str(tmp_path)])
+    with threadpool_limits(2):
+        runner.run("name", "help", {"seeds": 1}, lambda seeds: [{"seed": 0}], outcome)
+    assert threads and set(threads) == {1}
+
+    folder = tmp_path / "book"
+
+    def git(*words):
+        subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b", *words], cwd=folder)
+
+    for part in ("companion", "book/experiments", "tests"):
+        (folder / part).mkdir(parents=True)
+        (folder / part / "a.py").write_text("a = 1\n")
+    git("init", "-q")
+    git("add", ".")
+    git("commit", "-q", "-m", "first")
+    monkeypatch.setattr(runner, "ROOT", folder)
+    clean = runner.commit()
+    assert len(clean) >= 7 and "+" not in clean
+    (folder / "tests" / "a.py").write_text("a = 2\n")
+    assert runner.commit() == clean
+    for part in ("companion", "book/experiments"):
+        (folder / part / "a.py").write_text("a = 2\n")
+        assert runner.commit() == clean + "+"
+        (folder / part / "a.py").write_text("a = 1\n")
+
+
 def test_a_falling_rate_ends_at_zero(monkeypatch):
     rates, learn = [], Network.learn
 
@@ -264,6 +371,7 @@ def test_first_weights_are_scaled_and_then_biases_added():
         Network(s, 5, 2, np.random.default_rng(0)) for s in (settings, scaled, none)
     )
     added = {"i": -1.0, "f": -2.0, "o": 3.0, "g": 0.0}
+    assert gate(plain.cell, plain.params["bias_ih"], "f").any()  # added to what was drawn
     for name, value in plain.params.items():
         bias = np.zeros_like(value)
         if name == "bias_ih":
@@ -289,6 +397,7 @@ def test_the_cell_without_peepholes_is_the_one_with_peepholes_of_zero():
 def test_units_spend_the_budget_and_no_more(cell):
     H = units(cell, 8, 4, 1000)
     assert count(cell, 8, H, 4) <= 1000 < count(cell, 8, H + 1, 4)
+    assert units(cell, 8, 4, count(cell, 8, 5, 4)) == 5  # as many as allowed is allowed
 
 
 def test_the_reber_experiment_is_proven_on_256_strings_and_256_others():
@@ -341,4 +450,13 @@ def test_an_experiment_goes_on_where_it_stopped(tmp_path, monkeypatch):
     assert all(run["solved"] and run["commit"] for run in results["runs"])
     with pytest.raises(SystemExit):
         start({"seeds": 3})
+    monkeypatch.setattr(runner, "machine", lambda libraries: {"processor": "another"})
+    done.clear()
+    start(settings, "--seeds", "7")
+    stored = json.loads((tmp_path / "name.json").read_text())
+    assert stored["machine"] == results["machine"]
+    assert [run.get("machine") for run in stored["runs"][5:]] == [
+        None,
+        *2 * [{"processor": "another"}],
+    ]
     assert [path.name for path in tmp_path.iterdir()] == ["name.json"]
