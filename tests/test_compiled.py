@@ -1,6 +1,7 @@
 """Compiled cells are the plain cells, faster."""
 
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -137,28 +138,110 @@ def test_a_readers_own_cell_compiles():
     np.testing.assert_allclose(fast["dxs"], plain["dxs"], atol=1e-13)
 
 
-SECOND = """
+ONE_RUN = """
 import numpy as np
 from companion import CELLS, compiled, forward, init
-cell = compiled(CELLS["lstm"])
-params = init(cell, 2, 3, np.random.default_rng(0), np.float32)
-forward(cell, params, np.zeros((4, 1, 2), np.float32))
+cell = compiled(CELLS["rnn"])
+params, xs = init(cell, 2, 3, np.random.default_rng(0)), np.ones((4, 1, 2))
+wanted = forward(CELLS["rnn"], params, xs)[0]
+np.testing.assert_allclose(forward(cell, params, xs)[0], wanted, atol=1e-13)
+for loop in cell.loops(xs.dtype) or ():
+    assert len(loop.signatures) == 1  # the call took what was compiled for it
+"""
+# From here on no file may hold more bytes: what a full disk and a quota do, without either.
+FULL = """
+import resource
+resource.setrlimit(resource.RLIMIT_FSIZE, ({0}, {0}))
+"""
+NOBODY = """
+import pwd
+def no_entry(uid): raise KeyError(uid)
+pwd.getpwuid = no_entry
 """
 
 
-def second_process(folder):
-    env = dict(os.environ, XDG_CACHE_HOME=str(folder))
-    return subprocess.run(
-        [sys.executable, "-c", SECOND], capture_output=True, text=True, check=True, env=env
+def one_run(folder, first="", **env):
+    """Run the compiled rnn in a process of its own; returns what it says.
+
+    It caches in `folder`, and leaves nothing where it works and where temporary files go.
+    """
+    temporary = folder / "temporary"
+    temporary.mkdir(exist_ok=True)
+    env = {"XDG_CACHE_HOME": str(folder), "TMPDIR": str(temporary)} | env
+    env = {key: value for key, value in (os.environ | env).items() if value is not None}
+    done = subprocess.run(
+        [sys.executable, "-c", first + ONE_RUN],
+        capture_output=True,
+        text=True,
+        env=env,
+        cwd=temporary,
     )
+    assert done.returncode == 0, done.stderr
+    assert not list(temporary.iterdir())
+    return done.stderr
 
 
-def test_a_second_process_takes_what_the_first_compiled(tmp_path):
-    first = second_process(tmp_path)
-    assert "compiling lstm for float32" in first.stderr
-    kept = {path.name: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nb*")}
-    assert kept and second_process(tmp_path).stderr == ""
-    assert kept == {path.name: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nb*")}
+def kept(folder):
+    """The files of the cache, with the time at which each was written."""
+    return {path.name: path.stat().st_mtime_ns for path in folder.rglob("*.nb*")}
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    """A folder in which one process has compiled."""
+    folder = tmp_path_factory.mktemp("cache")
+    assert one_run(folder) == "companion: compiling rnn for float64, once\n"
+    return folder
+
+
+def test_a_second_process_takes_what_the_first_compiled(cache):
+    before = kept(cache)
+    assert before and one_run(cache) == ""
+    assert kept(cache) == before
+
+
+@pytest.mark.parametrize(
+    ("pattern", "share"), [("*.nbi", 0), ("*.nbc", 0.5)], ids=["emptied", "cut off"]
+)
+def test_a_damaged_cache_is_left_and_removed(cache, tmp_path, pattern, share):
+    shutil.copytree(cache, tmp_path, dirs_exist_ok=True)
+    for path in tmp_path.rglob(pattern):
+        os.truncate(path, int(share * path.stat().st_size))
+    assert "without a cache" in one_run(tmp_path)
+    assert not kept(tmp_path)  # the next process starts anew
+
+
+def test_a_damaged_source_is_written_again(cache, tmp_path):
+    shutil.copytree(cache, tmp_path, dirs_exist_ok=True)
+    (source,) = tmp_path.rglob("*.py")
+    text = source.read_bytes()
+    source.write_bytes(b"")
+    one_run(tmp_path)
+    assert source.read_bytes() == text and kept(tmp_path)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs limits of the system")
+@pytest.mark.parametrize(("limit", "says"), [(0, "without a cache"), (9000, "not be kept")])
+def test_a_full_disk_or_quota_stops_no_one(tmp_path, limit, says):
+    assert says in one_run(tmp_path, FULL.format(limit))
+    assert not [name for name in kept(tmp_path) if name.endswith(".nbc")]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs users of the system")
+def test_without_a_home_it_runs_all_the_same(tmp_path):
+    said = one_run(tmp_path, NOBODY, XDG_CACHE_HOME=None, HOME=None)
+    assert "without a cache (Could not determine home" in said
+    assert [path.name for path in tmp_path.iterdir()] == ["temporary"]
+
+
+def test_a_folder_that_cannot_be_written_stops_no_one(tmp_path):
+    (tmp_path / "file").touch()
+    assert "without a cache" in one_run(tmp_path, XDG_CACHE_HOME=str(tmp_path / "file"))
+
+
+def test_where_numba_does_not_compile_it_is_plain_numpy(tmp_path):
+    assert one_run(tmp_path, NUMBA_DISABLE_JIT="1") == ""
+    assert [path.name for path in tmp_path.iterdir()] == ["temporary"]
 
 
 def test_without_numba_it_says_what_to_install(monkeypatch):

@@ -6,14 +6,14 @@ around them, from the cell's counts of gates, states and kept values.
 """
 
 import hashlib
-import importlib.util
 import os
 import sys
 import tempfile
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
-from types import CellType, FunctionType
+from types import CellType, FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -29,7 +29,9 @@ def compiled(cell: Cell | str) -> Cell:
 
     cell: an entry of `CELLS` or its name, or a `Cell` of your own, whose step and derivative also
     work on single numbers. It compiles when it first meets a precision (several seconds, and it
-    says so) and keeps the result in the folder of `cache_folder` for later processes.
+    says so) and keeps the result in the folder of `cache_folder` for later processes. Where nothing
+    can be kept there, each process compiles for itself; with NUMBA_DISABLE_JIT=1 it runs as plain
+    NumPy.
     What step and derivative read from outside, numbers and arrays included, is part of what is
     compiled: change it, and call `compiled` again.
     Complex input, as in the gradient check, runs as plain NumPy.
@@ -52,14 +54,22 @@ def _compiled(cell, digest):
 
 
 def cache_folder() -> Path:
-    """Where compiled code is kept: `companion` in $XDG_CACHE_HOME, or in ~/.cache."""
+    """Where compiled code is kept: `companion` in $XDG_CACHE_HOME, or in ~/.cache.
+
+    Raises RuntimeError where neither that variable nor a home folder is known.
+    """
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "companion"
 
 
 def _build(cell, digest, dtype):
+    from numba import config
+    from numba.core.errors import NumbaError
+
     dtype = np.dtype(dtype)
-    if dtype not in (np.float32, np.float64):
+    # Numba sets its settings while it loads.
+    disabled = config.DISABLE_JIT  # type: ignore[attr-defined]
+    if dtype not in (np.float32, np.float64) or disabled:
         return None
     if fingerprint(cell) != digest:
         raise ValueError(
@@ -67,20 +77,64 @@ def _build(cell, digest, dtype):
             "call it again"
         )
     source = loop_source(cell)
-    path = _store(f"{cell.name}_{dtype}", source, digest)
-    spec = importlib.util.spec_from_file_location(f"companion_{path.stem}", path)
-    assert spec is not None and spec.loader is not None  # as for any file that ends in .py
-    module: Any = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
+    digest = hashlib.sha256((source + digest).encode()).hexdigest()[:16]
+    name = f"{cell.name}_{dtype}_{digest}"
+    try:
+        return _compile_kept(cell, dtype, name, source)
+    except NumbaError:  # the cell's own
+        raise
+    except Exception as error:  # whatever else: a broken cache never stops anyone
+        _say(f"compiling {cell.name} for {dtype}, without a cache ({error})")
+    return _compile(cell, dtype, _loops(cell, dtype, name, source))
+
+
+def _compile_kept(cell, dtype, name, source):
+    """The compiled loops from the cache, or compiled and kept there."""
+    kept = cache_folder() / "__pycache__"  # beside the source, where numba looks
+    kept.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=kept):  # else numba would go on to folders of its own
+        pass
+    path = kept.parent / f"{name}.py"
+    if not path.exists() or path.read_bytes() != source.encode():
+        path.write_bytes(source.encode())
+    loops = _loops(cell, dtype, path, source)
+    for loop in loops:
+        loop.enable_caching()
+    files = list(Path(loops[0].stats.cache_path).glob(f"{name}.*.nb*"))
+    if not files:
+        _say(f"compiling {cell.name} for {dtype}, once")
+    try:
+        return _compile(cell, dtype, loops)
+    except Exception:
+        for file in files:  # cut off, it may be: the next process makes it anew
+            with suppress(OSError):
+                file.unlink()
+        raise
+
+
+def _compile(cell, dtype, loops):
+    for loop, signature in zip(loops, _signatures(cell, dtype), strict=True):
+        try:
+            loop.compile(signature)
+        except OSError as error:
+            if not loop.signatures:
+                raise
+            _say(f"{cell.name} could not be kept ({error})")  # but it is compiled
+    return loops
+
+
+def _say(what):
+    print(f"companion: {what}", file=sys.stderr, flush=True)
+
+
+def _loops(cell, dtype, path, source):
+    """The two loops of the generated source, not compiled yet; path: where it is, or its name."""
+    module: Any = ModuleType(f"companion_{Path(path).stem}")
+    sys.modules[module.__name__] = module  # numba looks there for what it takes from its cache
     module.step = _scalar(cell.step, dtype.type)
     module.derivative = _scalar(cell.derivative, dtype.type)
     module.FAST = FAST
-    spec.loader.exec_module(module)
-    if not any((path.parent / "__pycache__").glob(f"{path.stem}.backward*.nbi")):
-        print(f"companion: compiling {cell.name} for {dtype}, once", file=sys.stderr, flush=True)
-    signature = _signatures(cell, dtype)
-    module.forward.compile(signature[0])
-    module.backward.compile(signature[1])
+    exec(compile(source, path, "exec"), vars(module))
     return module.forward, module.backward
 
 
@@ -92,7 +146,8 @@ def _signatures(cell, dtype):
     def array(dimensions):
         return types.Array(number, dimensions, "C")
 
-    p = types.UniTuple(array(1), len(cell.peepholes))
+    # What numba makes of a tuple of arrays: another type would be compiled anew in the first call.
+    p = types.BaseTuple.from_types([array(1)] * len(cell.peepholes))
     tape = array(4), array(4), types.int64
     forward = (array(3), array(1), array(1), array(2), *tape, p)
     backward = (array(3), array(3), array(2), *tape, array(3), array(3), p, array(2))
@@ -120,22 +175,3 @@ def _scalar(function, number):
     )
     # A call that stays a call would keep the loop around it from becoming vector instructions.
     return njit(error_model="numpy", fastmath=FAST, forceinline=True)(fresh)
-
-
-def _store(name, source, digest):
-    """Write the generated source where numba can cache beside it; return its path."""
-    digest = hashlib.sha256((source + digest).encode()).hexdigest()[:16]
-    folder = cache_folder()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError:
-        # Nowhere to keep it: compile for this process alone.
-        folder = Path(tempfile.mkdtemp(prefix="companion-"))
-    path = folder / f"{name}_{digest}.py"
-    if not path.exists():
-        with tempfile.NamedTemporaryFile("w", dir=folder, suffix=".tmp", delete=False) as file:
-            file.write(source)
-        os.replace(file.name, path)  # whole, or not at all
-    return path

@@ -16,7 +16,7 @@ W = {W}
 WIDE, LARGE = {WIDE}, {LARGE}
 
 
-@njit(cache=True, error_model='numpy')
+@njit(error_model='numpy')
 def turn(source, target):
     """target = source.T, by strips that stay in the fastest cache."""
     R, B = source.shape
@@ -99,7 +99,7 @@ def loop_source(cell: Cell) -> str:
     lines = [
         HEADER,
         "",
-        "@njit(cache=True, error_model='numpy', fastmath=FAST)",
+        "@njit(error_model='numpy', fastmath=FAST)",
         "def forward(a_x, b_x, b_h, weight, states, kept, start, p):",
         "    T, B, rows = a_x.shape",
         "    H = states.shape[3]",
@@ -143,7 +143,7 @@ def loop_source(cell: Cell) -> str:
     lines += [
         "",
         "",
-        "@njit(cache=True, error_model='numpy', fastmath=FAST)",
+        "@njit(error_model='numpy', fastmath=FAST)",
         "def backward(da_x, da_h, weight, states, kept, start, dys, dstate, p, dp):",
         "    T, B, H = dys.shape",
         *tape,
