@@ -5,6 +5,7 @@ from html import escape
 
 from docutils import nodes
 
+ADDRESS = os.environ.get("BOOK_BASEURL", "")
 CARD = "_static/card.png"
 
 
@@ -41,20 +42,28 @@ def add_fields(app, pagename, templatename, context, doctree):
     if 'name="description"' not in context.get("metatags", ""):
         fields.insert(0, ("name", "description", summary))
     if base:  # a preview needs whole addresses; only the publisher knows them
-        base = base.rstrip("/")
-        fields.append(("property", "og:url", f"{base}/{app.builder.get_target_uri(pagename)}"))
-        fields.append(("property", "og:image", f"{base}/{CARD}"))
+        fields.append(("property", "og:url", f"{base}{app.builder.get_target_uri(pagename)}"))
+        fields.append(("property", "og:image", f"{base}{CARD}"))
         fields.append(("property", "og:image:alt", f"The title of the book: {book}"))
     tags = [f'<meta {kind}="{key}" content="{escape(value)}" />' for kind, key, value in fields]
     context["metatags"] = context.get("metatags", "") + "\n    ".join(["", *tags, ""])
 
 
 def take_address(app, config):
-    """The address of the published site comes from where it is published."""
-    config.html_baseurl = os.environ.get("BOOK_BASEURL", config.html_baseurl)
+    """The address of the published site comes from where it is published; it ends in a slash."""
+    config.html_baseurl = ADDRESS and f"{ADDRESS.rstrip('/')}/"
+
+
+def list_pages(app, config):
+    """The sitemap has one language and one version, and pages that are worth finding."""
+    config.sitemap_url_scheme = "{link}"
+    config.sitemap_excludes = ["genindex.html", "search.html", "_modules/*"]
 
 
 def setup(app):
     app.connect("config-inited", take_address)
     app.connect("html-page-context", add_fields)
+    if ADDRESS:  # without one a sitemap would list nothing that can be found
+        app.setup_extension("sphinx_sitemap")
+        app.connect("config-inited", list_pages)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
