@@ -52,22 +52,22 @@ BEYOND = {
 # The larger size's rates in the longer trials: its better one of the short ones, half of it, and
 # half of that where the half was better.
 LONGER = {
-    "RNN": [0.01, 0.005],
-    "GRU": [0.01, 0.005],
+    "RNN": [0.01, 0.005, 0.0025],
+    "GRU": [0.01, 0.005, 0.0025],
     "LSTM": [0.01, 0.005],
     "minLSTM": [0.01, 0.005],
-    "SLSTM": [0.01, 0.005],
+    "SLSTM": [0.01, 0.005, 0.0025],
     "Transformer": [0.005, 0.0025],
     "LSTM, one layer": [0.02, 0.01],
 }
 # Size and rate: the best of the five trials for 60 seconds; the larger size for more, at the better
 # rate of its longer trials.
 CHOSEN = {
-    "RNN": {"60": ([64, 2], 0.005), "more": ([128, 2], 0.01)},
-    "GRU": {"60": ([64, 2], 0.01), "more": ([128, 2], 0.01)},
+    "RNN": {"60": ([64, 2], 0.005), "more": ([128, 2], 0.005)},
+    "GRU": {"60": ([64, 2], 0.01), "more": ([128, 2], 0.005)},
     "LSTM": {"60": ([64, 2], 0.01), "more": ([128, 2], 0.01)},
     "minLSTM": {"60": ([64, 2], 0.01), "more": ([128, 2], 0.01)},
-    "SLSTM": {"60": ([64, 2], 0.01), "more": ([128, 2], 0.01)},
+    "SLSTM": {"60": ([64, 2], 0.01), "more": ([128, 2], 0.005)},
     "Transformer": {"60": ([64, 2], 0.005), "more": ([128, 2], 0.005)},
     "LSTM, one layer": {"60": (128, 0.04), "more": (256, 0.02)},
 }
