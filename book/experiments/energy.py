@@ -153,7 +153,7 @@ def jobs(seeds):
     ]
     choice += [
         {"choice": True, "method": method, "other": other, "seed": 100 + k}
-        for k in range(3)
+        for k in range(2)
         for method, others in (("boosting", BOOSTING), ("lstm", LSTM))
         for other in others
     ]

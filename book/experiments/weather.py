@@ -31,7 +31,7 @@ SETTINGS = {
     "sklearn": sklearn.__version__,
     "torch": torch.__version__,
 }
-CHOSEN = {"direct": {"lr": 0.03}, "recursive": {}}  # what was better in the choice, and is tested
+CHOSEN = {"direct": {"lr": 0.03}, "recursive": {"H": 16}}  # what was best in the choice
 NOISE = [{"noise": 0.0}, {"noise": 0.1}, {"noise": 0.6}]
 RATES = [{"lr": 0.003}, {"lr": 0.03}, {"H": 16}, {"H": 64}]
 CHOICES = {
@@ -95,11 +95,11 @@ def jobs(seeds):
     """The test, and the choice on earlier weeks and other seeds: one setting changed at a time."""
     free = [{"method": "stays"}] + [{"method": "mean of days", "days": k} for k in (1, 15)]
     drawn = [
-        {"method": kind, "seed": seed} | ({"other": other} if other else {})
+        {"method": kind, "seed": seed} | option
         for seed in seeds
         for kind, other in CHOSEN.items()
+        for option in ({}, {"other": other})  # before the choice and after it
     ]
-    drawn += [{"method": "direct", "seed": seed} for seed in seeds]  # as before the choice
     choice = [{"choice": True, "method": "mean of days", "days": k} for k in range(1, 31)]
     choice += [
         {"choice": True, "method": "linear", "other": {"n": n, "alpha": alpha}}
@@ -108,7 +108,7 @@ def jobs(seeds):
     ]
     choice += [
         {"choice": True, "method": kind, "other": other, "seed": 100 + k}
-        for k in range(3)
+        for k in range(2)
         for kind, others in CHOICES.items()
         for other in others
     ]
