@@ -49,13 +49,17 @@ def companion_layer_without_numba(problem):
 
 def autograd_loop(problem):
     """The cell's step on tensors, in a Python loop, with autograd: a cell as users write it."""
-    cell, (_, B, _, H) = problem.cell, problem.sizes
     params = {name: torch.tensor(p, requires_grad=True) for name, p in problem.params.items()}
-    joint = len(cell.gates) - len(cell.split)
+    return _step(problem, list(params.values()), loop_of(problem.cell, params))
+
+
+def loop_of(cell, params):
+    """The loop of `autograd_loop`, a function from xs to ys; params: a dict of tensors."""
+    H, joint = params["weight_hh"].shape[1], len(cell.gates) - len(cell.split)
     p = tuple(params[name] for name in cell.peepholes)
 
     def layer(xs):
-        state, ys = dict.fromkeys(cell.states, torch.zeros(B, H)), []
+        state, ys = dict.fromkeys(cell.states, xs.new_zeros((xs.shape[1], H))), []
         for x in xs.unbind():
             from_x = F.linear(x, params["weight_ih"], params["bias_ih"]).split(H, 1)
             from_h = F.linear(state["h"], params["weight_hh"], params["bias_hh"]).split(H, 1)
@@ -66,7 +70,7 @@ def autograd_loop(problem):
             ys.append(state["h"])
         return torch.stack(ys)
 
-    return _step(problem, list(params.values()), layer)
+    return layer
 
 
 def scripted_loop(problem):

@@ -237,16 +237,6 @@ def test_a_cell_of_your_own_is_a_layer():
     assert_close([one(x[:1, :1])[0][0, 0]], [a / (1 + abs(a))], EXACT)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
-@pytest.mark.parametrize("layer", LAYERS)
-def test_on_a_gpu(layer):
-    made = make(layer, compiled=False, **STACKED)
-    x, state = tensors(made, (2, 5))
-    wanted = results(made, x, state)
-    x, *state = (v.detach().cuda().requires_grad_() for v in (x, *state))
-    assert_close([v.cpu() for v in results(made.cuda(), x, state)], wanted, 1e-10)
-
-
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_slopes_are_the_derivative_along_each_state(dtype):
     h = torch.tensor([7, 0, -3, torch.inf, 7], dtype=dtype)

@@ -28,8 +28,13 @@ def fingerprint(cell: Cell) -> str:
 
     scalar = Path(__file__).with_name("scalar.py").read_bytes()
     versions = numba.__version__, np.__version__, sys.version_info[:3], sorted(FAST), scalar
+    return repr((versions, text_of(cell)))
+
+
+def text_of(cell: Cell) -> str:
+    """`fingerprint` without what is no part of the cell: the compiler and its version."""
     seen: dict[FunctionType, object] = {}
-    return repr((versions, [_function(f, seen) for f in (cell.step, cell.derivative)]))
+    return repr([_value("a cell", f, seen) for f in (cell.step, cell.derivative)])
 
 
 def _function(function, seen):

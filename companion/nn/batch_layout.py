@@ -89,7 +89,7 @@ def over_parts(run, parts, first, reverse=False):
     results, ended, state = [], [], first
     for xs in parts:
         B = xs.shape[1]
-        if B < len(state[0]):
+        if B < state[0].shape[0]:
             ended.append([s[B:] for s in state])
             state = tuple(s[:B] for s in state)
         values, state = run(xs, state)
@@ -102,7 +102,7 @@ def over_parts(run, parts, first, reverse=False):
 def _over_parts_reversed(run, parts, first):
     results, state = [], tuple(s[: parts[-1].shape[1]] for s in first)
     for xs in reversed(parts):
-        B, ready = xs.shape[1], len(state[0])
+        B, ready = xs.shape[1], state[0].shape[0]
         if B > ready:
             state = tuple(torch.cat((s, new[ready:B])) for s, new in zip(state, first, strict=True))
         values, state = run(xs.flip(0), state)

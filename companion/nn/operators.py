@@ -1,34 +1,68 @@
 """Two torch operators, `companion::unroll` and `companion::unroll_backward`, that run the engines.
 
 On a CPU, in float32 and float64, they run the NumPy engine on the tensors' own memory, with
-compiled loops where numba is installed; else torch operations. `torch.compile` sees each as one
-node of its graph; in ordinary calls their functions are called as they are: that takes less time.
+compiled loops where numba is installed; else torch operations. `torch.compile`, `torch.export` and
+`torch.jit.trace` see each as one node of their graphs; in ordinary calls their functions are
+called as they are: that takes less time.
 """
 
+import ctypes
+import hashlib
+import uuid
 from functools import cache
 
+import numpy as np
 import torch
 
-from companion.cells import Cell
+from companion.cells import CELLS, Cell, slstm
 from companion.engine.compiled import compiled
+from companion.engine.fingerprint import text_of
 from companion.engine.unroll import Tape, backward_unchecked, forward_unchecked
 from companion.nn import torch_loops
+from companion.nn.cuda_graphs import graphed
 from companion.params import shapes
 
 # An operator takes strings, numbers and tensors: it knows a cell by its key.
 KNOWN: dict[str, Cell] = {}
 # Names of the parameters of each, in the order in which operators take and return them.
 NAMES: dict[str, tuple[str, ...]] = {}
+DTYPES: dict[torch.dtype, np.dtype] = {
+    torch.float32: np.dtype(np.float32),
+    torch.float64: np.dtype(np.float64),
+}
 
 
+@cache
 def register(cell):
-    """Make a cell known to the operators; returns its key."""
-    for key, known in KNOWN.items():
-        if known == cell:
-            return key
-    key = f"{cell.name}:{len(KNOWN)}" if cell.name in KNOWN else cell.name
+    """Make a cell known to the operators; returns its key.
+
+    An exported program holds the key, and other processes may read it. So the key of a cell of
+    your own says what it computes: they find this cell under it, or none.
+    """
+    key = cell.name
+    if cell not in (CELLS.get(key), slstm):
+        key = f"{key}:{_digest(cell)}"
     KNOWN[key], NAMES[key] = cell, tuple(shapes(cell, 1, 1))
     return key
+
+
+def _digest(cell):
+    try:
+        text = text_of(cell)
+    except ValueError:  # it reads something that may change: no other process has the same
+        return uuid.uuid4().hex
+    names = cell.gates, cell.states, cell.carries, cell.kept, cell.peepholes, cell.split
+    return hashlib.sha256(repr((names, text)).encode()).hexdigest()[:16]
+
+
+def cell_of(key):
+    """The cell of a key; a ValueError says what an exported program still needs."""
+    if key not in KNOWN:
+        raise ValueError(
+            f"a layer with the cell {key} must be defined before this program runs, as in the "
+            f"process that exported it and with the same version of Python; known: {[*KNOWN]}"
+        )
+    return KNOWN[key]
 
 
 def unroll(key, fast, keep_tape, xs, state, weights):
@@ -39,9 +73,8 @@ def unroll(key, fast, keep_tape, xs, state, weights):
     """
     cell = _numpy_cell(key, fast, xs)
     if cell is None:
-        params = dict(zip(NAMES[key], weights, strict=True))
-        ys, last, *tape = torch_loops.forward(KNOWN[key], params, xs, state)
-        return [ys, *last, *(tape if keep_tape else ())]
+        numbers, arguments = len(xs) * state[0].numel(), (key, fast, keep_tape, xs, state, weights)
+        return graphed(unroll_in_operations, numbers, *arguments)
     params = dict(zip(NAMES[key], map(_array, weights), strict=True))
     first = tuple(map(_array, state))
     ys, last, *tape = forward_unchecked(cell, params, _array(xs), first, keep_tape)
@@ -52,24 +85,51 @@ def unroll_backward(key, fast, dys, dlast, xs, state, weights, tape):
     """Carry the derivative of a loss back; returns it for xs, the first state and the weights."""
     cell = _numpy_cell(key, fast, xs)
     if cell is None:
-        params = dict(zip(NAMES[key], weights, strict=True))
-        dxs, dstate, grads = torch_loops.backward(KNOWN[key], params, xs, tape, dys, dlast)
-        return [dxs, *dstate, *grads.values()]
+        arguments = key, fast, dys, dlast, xs, state, weights, tape
+        return graphed(backward_in_operations, dys.numel(), *arguments)
     params = dict(zip(NAMES[key], map(_array, weights), strict=True))
     tape, last = Tape(*map(_array, (xs, *tape))), tuple(map(_array, dlast))
     grads, dxs, dstate = backward_unchecked(cell, params, tape, _array(dys), last)
     return list(map(torch.from_numpy, (dxs, *dstate, *grads.values())))
 
 
+def unroll_in_operations(key, fast, keep_tape, xs, state, weights):
+    """`unroll` in torch operations, which whatever follows operations can follow."""
+    params = dict(zip(NAMES[key], weights, strict=True))
+    ys, last, *tape = torch_loops.forward(cell_of(key), params, xs, state)
+    return [ys, *last, *(tape if keep_tape else ())]
+
+
+def backward_in_operations(key, fast, dys, dlast, xs, state, weights, tape):
+    """`unroll_backward` in torch operations."""
+    params = dict(zip(NAMES[key], weights, strict=True))
+    dxs, dstate, grads = torch_loops.backward(cell_of(key), params, xs, tape, dys, dlast)
+    return [dxs, *dstate, *grads.values()]
+
+
 def _array(tensor):
-    return tensor.numpy(force=True)  # its own memory: it is on the CPU
+    """A NumPy array of the tensor's memory, or of a copy if it is not one block of plain numbers.
+
+    `tensor.numpy()` would forbid for good that the tensor, which is the caller's, is resized.
+    """
+    address = tensor.data_ptr()
+    if not address or not tensor.is_contiguous() or tensor.is_neg():
+        return tensor.detach().clone(memory_format=torch.contiguous_format).numpy(force=True)
+    memory = _block(tensor.nbytes).from_address(address)
+    return np.ndarray(tensor.shape, DTYPES[tensor.dtype], memory)
+
+
+@cache
+def _block(size):
+    return ctypes.c_char * size
 
 
 def _numpy_cell(key, fast, xs):
     """The cell for the NumPy engine; None where that does not run."""
-    if xs.device.type != "cpu" or xs.dtype not in (torch.float32, torch.float64):
+    cell = cell_of(key)
+    if xs.device.type != "cpu" or xs.dtype not in DTYPES:
         return None
-    return _compiled(key) if fast else KNOWN[key]
+    return _compiled(key) if fast else cell
 
 
 @cache
@@ -82,7 +142,7 @@ def _compiled(key):
 
 
 def _unroll_shapes(key, fast, keep_tape, xs, state, weights):
-    cell, (T, B, _), H = KNOWN[key], xs.shape, weights[1].shape[1]
+    cell, (T, B, _), H = cell_of(key), xs.shape, weights[1].shape[1]
     wide = torch.promote_types(xs.dtype, torch.float32)
     tape = [
         xs.new_empty((len(cell.states), T + 1, B, H), dtype=wide),

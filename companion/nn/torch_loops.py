@@ -13,8 +13,9 @@ import torch
 from companion.engine.loops import steps_within
 
 # Backwards, what does not depend on the step after is computed for about this many numbers of a
-# state at once: few operations for small layers, and results that stay in the cache for large.
-BULK = 1 << 15
+# state at once: few operations for small layers, and results that stay in the cache for large. On
+# a GPU it is the number of operations that counts.
+BULK, BULK_ON_GPU = 1 << 15, 1 << 22
 
 
 def forward(cell, params, xs, state):
@@ -74,7 +75,7 @@ def backward(cell, params, xs, tape, dys, dlast):
     p = tuple(params[name].to(wide) for name in cell.peepholes)
     dstate = tuple(d.to(wide) for d in dlast)
     dys, rows = dys.to(wide).unbind(), []
-    steps = steps_within(BULK, B * H)
+    steps = steps_within(BULK if xs.device.type == "cpu" else BULK_ON_GPU, B * H)
     for stop in range(T, 0, -steps):
         first = max(stop - steps, 0)
         found = slopes(cell, states, kept, p, slice(first, stop))
