@@ -75,6 +75,7 @@ def test_every_stored_run_is_what_its_job_asks_for(name, given):
         assert (settings.B, settings.budget, settings.clip) == (16, shared["budget"], 1.0)
         assert (settings.input_bias, settings.output_bias, settings.scale) == (0, 0, 1)
         assert not (settings.shortcut or settings.frozen or settings.falling)
+        assert settings.forget_bias == run.get("forget_bias", settings.forget_bias)
         if "lr" in job:
             assert settings.lr == job["lr"]
         elif "lr" in run:
