@@ -17,7 +17,7 @@ from companion.types import Array, Params
 gru = CELLS["gru"]
 
 
-class Tape(NamedTuple):
+class Tape2014(NamedTuple):
     """What `forward_gru2014` keeps: xs (T, B, D), hs (T + 1, B, H), and r, z, n (T, B, H)."""
 
     xs: np.ndarray
@@ -27,7 +27,9 @@ class Tape(NamedTuple):
     n: np.ndarray
 
 
-def forward_gru2014(params: Params, xs: Array, h: Array | None = None) -> tuple[Array, Array, Tape]:
+def forward_gru2014(
+    params: Params, xs: Array, h: Array | None = None
+) -> tuple[Array, Array, Tape2014]:
     """Run the GRU of 2014: n = tanh(V_n x + U_n (r ⊙ h_prev) + b), h = (1 - z) n + z h_prev.
 
     params: as of `init(CELLS["gru"], ...)`, gates r, z, n. xs: (T, B, D). h: first state (B, H),
@@ -49,11 +51,11 @@ def forward_gru2014(params: Params, xs: Array, h: Array | None = None) -> tuple[
         r[t], z[t] = sigmoid(a[:, :H]), sigmoid(a[:, H:])
         n[t] = tanh(a_x[t, :, 2 * H :] + (r[t] * hs[t]) @ U[2 * H :].T)
         hs[t + 1] = (1 - z[t]) * n[t] + z[t] * hs[t]
-    return hs[1:].copy(), hs[T].copy(), Tape(xs.copy(), hs, r, z, n)
+    return hs[1:].copy(), hs[T].copy(), Tape2014(xs.copy(), hs, r, z, n)
 
 
 def backward_gru2014(
-    params: Params, tape: Tape, dys: Array, dh: Array | None = None
+    params: Params, tape: Tape2014, dys: Array, dh: Array | None = None
 ) -> tuple[Params, Array, Array]:
     """Carry the derivative of a loss back through `forward_gru2014`.
 
