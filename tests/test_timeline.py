@@ -1,6 +1,5 @@
 """Tables of cited events, and their picture."""
 
-import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +8,7 @@ matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt  # noqa: E402
+from pybtex.database import parse_file  # noqa: E402
 
 from companion.data import Event, load_events  # noqa: E402
 from companion.plots import set_style, timeline  # noqa: E402
@@ -19,12 +19,8 @@ TABLES = ("fields", "history", "lstm")
 
 def years():
     """The year of every entry of the bibliography, by key."""
-    found = {}
-    for entry in re.split(r"^@", BIBLIOGRAPHY.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
-        key = re.match(r"\w+\{(\w+),", entry)
-        year = re.search(r"^\s*year\s*=\s*\{(\d{4})\}", entry, re.MULTILINE)
-        found[key[1]] = int(year[1]) if year else None
-    return found
+    entries = parse_file(BIBLIOGRAPHY).entries
+    return {key: int(entry.fields["year"]) for key, entry in entries.items()}
 
 
 @pytest.mark.parametrize("name", TABLES)
