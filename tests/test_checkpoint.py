@@ -32,6 +32,15 @@ def test_gradients_are_those_of_the_full_tape(name, every):
         np.testing.assert_allclose(got[0][key], value, atol=1e-11)
 
 
+def test_what_is_kept_is_the_checkpoints_own():
+    cell, params, xs, state, dys = draw("lstm", T=9)
+    _, last, tape = forward(cell, params, xs, state)
+    _, expected, _ = backward(cell, params, tape, dys, last)
+    _, _, kept = forward_checkpointed(cell, params, xs, state)
+    xs[...] = np.nan
+    np.testing.assert_allclose(backward_checkpointed(cell, params, kept, dys, last)[1], expected)
+
+
 def test_no_steps():
     cell, params, xs, state, dys = draw("lstm", T=0)
     ys, last, kept = forward_checkpointed(cell, params, xs, state)

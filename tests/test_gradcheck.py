@@ -7,6 +7,7 @@ from every_cell import EVERY
 from companion import CELLS, Cell
 from companion.activations import tanh
 from companion.gradcheck import (
+    Problem,
     central_difference,
     check_cell,
     check_gradients,
@@ -47,6 +48,26 @@ def test_check_gradients_finds_the_wrong_one(method):
     lines = str(report).splitlines()
     assert lines[1].split() == ["value", "shape", "error", "verdict"]
     assert lines[2].endswith("right") and lines[3].endswith("WRONG")
+
+
+@pytest.mark.parametrize(("method", "tolerance"), [("complex", 1e-11), ("central", 1e-7)])
+def test_one_wrong_entry_of_a_large_array_is_enough(method, tolerance):
+    x = np.random.default_rng(0).normal(size=(20, 30))
+    for planted, ok in ((0, True), (30, False), (1e3, False)):
+        grads = 2 * x
+        grads[7, 11] += planted * tolerance * np.abs(grads).max()
+        report = check_gradients(lambda v: np.sum(v["x"] ** 2), {"x": x}, {"x": grads}, method)
+        assert report.ok == ok, (planted, report)
+
+
+def test_a_problem_has_nothing_that_hides_an_error():
+    for cell in EVERY.values():
+        problem = Problem.draw(cell, 5, np.random.default_rng(0), sizes=(20, 30, 40))
+        names = [*cell.parameters, "xs", *(f"{name}_0" for name in cell.states)]
+        assert [*problem.arrays] == names
+        for name, value in problem.arrays.items():
+            assert value.all() and value.std() == pytest.approx(1 if name == "xs" else 0.5, rel=0.4)
+        assert problem.dys.all() and all(d.all() for d in problem.dstate)
 
 
 def test_nan_is_wrong():

@@ -88,6 +88,7 @@ def test_history_is_laid_out_like_the_input(layer):
 lstm, gru, stack = LSTM(3, 4), GRU(3, 4), LSTM(3, 4, 2, bidirectional=True, batch_first=True)
 x, h = torch.zeros(6, 5, 3), torch.zeros(1, 5, 4)
 too_long = pack_padded_sequence(torch.zeros(6, 3, 3), [9, 3, 2])
+too_many = PackedSequence(torch.zeros(12, 3), torch.tensor([5, 4, 2]))
 
 
 @pytest.mark.parametrize(
@@ -118,6 +119,7 @@ too_long = pack_padded_sequence(torch.zeros(6, 3, 3), [9, 3, 2])
         (lambda: lstm(x, (h.double(), h)), "h0 must be torch.float32 like the weights"),
         (lambda: lstm(x[:, 0], (h, h)), r"h0 must have shape \(1, 4\), got \(1, 5, 4\)"),
         (lambda: stack(x, (h, h)), r"h0 must have shape \(4, 6, 4\), got \(1, 5, 4\)"),
+        (lambda: lstm(too_many), "must hold 11 steps, the sum of its lengths, got 12"),
         (lambda: lstm(too_long), "must hold 14 steps, the sum of its lengths, got 11: a length is"),
         (
             lambda: lstm(pack_padded_sequence(x[..., :2], [6, 6, 6, 6, 6])),

@@ -110,6 +110,10 @@ def test_heatmap_shows_units_over_time(ax, rng, name):
     assert plots.heatmap(ax, values, name, numbers=True) is ax
     np.testing.assert_array_equal(ax.images[0].get_array(), values.T)
     assert ax.images[0].get_clim() == ((0, 1) if name in "ifo" else (-1, 1))
+    # Columns are steps and rows units, both from 1, the first unit on top.
+    assert (ax.get_xlim(), ax.get_ylim()) == ((0.5, 4.5), (3.5, 0.5))
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("step $t$", "unit")
+    assert ax.images[0].get_extent() == [0.5, 4.5, 3.5, 0.5]
     written = {label.get_position(): label.get_text() for label in ax.texts}
     assert written[(2, 3)] == f"{values[1, 2]:.2f}" and len(written) == 12
 

@@ -24,6 +24,27 @@ def test_linear_and_cross_entropy_have_the_right_gradients():
     assert report.ok, report
 
 
+def test_the_first_parameters_have_the_range_of_torch():
+    params = readout.init_linear(25, 40, np.random.default_rng(0), np.float32)
+    assert {name: value.shape for name, value in params.items()} == {
+        "weight": (40, 25),
+        "bias": (40,),
+    }
+    for value in params.values():
+        assert value.dtype == np.float32
+        # 1/√25: of 40 numbers the lowest and the highest come near to both ends.
+        assert -0.2 <= value.min() < -0.15 and 0.15 < value.max() <= 0.2
+
+
+def test_log_softmax_equals_torch_far_out_too():
+    logits = rng.normal(size=(2, 3, 4, 5)) * np.array([1, 1e3])[:, None, None, None]
+    logits[0, 1, 2, 3] = -np.inf
+    expected = torch.log_softmax(torch.tensor(logits), -1).numpy()
+    np.testing.assert_allclose(readout.log_softmax(logits), expected, rtol=1e-14, atol=1e-15)
+    huge = np.array([-1.7e308, 1.7e308])
+    np.testing.assert_array_equal(readout.log_softmax(huge), [-np.inf, 0])
+
+
 def test_cross_entropy_equals_torch_and_does_not_overflow():
     logits = rng.normal(size=(6, 5)).astype(np.float32) * 1e4
     targets = rng.integers(0, 5, 6)
@@ -55,15 +76,29 @@ def test_squared_error():
         (lambda: readout.squared_error(np.zeros(2), np.zeros(3)), "targets must have shape"),
         (lambda: readout.squared_error(np.zeros(0), np.zeros(0)), "must not be empty"),
         (lambda: readout.linear({"weight": np.zeros((2, 5))}, np.zeros((3, 4))), r"\(\.\.\., 5\)"),
+        (lambda: readout.linear({"weight": np.zeros((2, 5))}, np.zeros(())), r"5\), got \(\)"),
+        (lambda: readout.linear({"weight": np.zeros((2, 2))}, [0.0, 0.0]), r"2\), got \(2,\)"),
         (
             lambda: readout.linear_backward(
                 {"weight": np.zeros((2, 5))}, np.zeros((3, 5)), np.zeros(2)
             ),
             r"dys must have shape \(3, 2\)",
         ),
+        (
+            lambda: readout.linear_backward(
+                {"weight": np.zeros((2, 5))}, np.zeros((3, 5)), np.zeros((3, 2), np.float32)
+            ),
+            "dys must be float64",
+        ),
+        (
+            lambda: readout.squared_error(np.zeros(2), np.zeros(2, np.float32)),
+            "targets must be float64",
+        ),
         (lambda: optim.clip_by_norm({}, 0), "limit must be positive, got 0"),
         (lambda: optim.clip_by_value({}, -1), "limit must be positive, got -1"),
         (lambda: optim.sgd({"a": 1}, {"b": 1}, 0.1), r"grads must have the names \['a'\]"),
+        (lambda: optim.momentum({"a": 1}, {"b": 1}, None, 0.1), r"names \['a'\], got \['b'\]"),
+        (lambda: optim.adam({"a": 1}, {"b": 1}, None, 0.1), r"names \['a'\], got \['b'\]"),
     ],
 )
 def test_bad_input(call, says):
@@ -123,3 +158,13 @@ def test_clipping():
     torch.nn.utils.clip_grad_norm_([tensor], 2.5)
     ours, _ = optim.clip_by_norm({"a": np.array([3.0, -4.0])}, 2.5)
     np.testing.assert_allclose(ours["a"], tensor.grad.numpy(), rtol=1e-6)
+    small, _ = optim.clip_by_norm({"a": np.array([0.3, -0.4])}, 0.05)
+    np.testing.assert_allclose(small["a"], [0.03, -0.04])
+
+
+@pytest.mark.parametrize("size", [1e-30, 1, 1e30])
+def test_the_norm_of_float32_is_that_of_its_numbers(size):
+    # Their squares are beyond float32, and so would be a sum in it.
+    grads = {"a": np.full((3, 4), size, np.float32), "b": np.full(4, -size, np.float32)}
+    with np.errstate(all="raise"):
+        assert optim.global_norm(grads) == pytest.approx(4 * size, rel=1e-6)

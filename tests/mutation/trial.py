@@ -77,8 +77,6 @@ def _foreign():
 
 def verdict(target):
     """SURVIVED if no test of the target fails. For a fork of its own."""
-    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
-    signal.alarm(WAIT)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.dup2(nowhere, 2)
@@ -111,6 +109,8 @@ def verdicts(target, changes, jobs, total):
         if pid := os.fork():
             running[pid] = mutant
             continue
+        resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
+        signal.alarm(WAIT)
         result = BROKEN
         try:
             changed[mutant.module] = compile(ast.fix_missing_locations(tree), path, "exec")
