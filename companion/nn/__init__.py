@@ -1,8 +1,14 @@
 """The cells of the book as PyTorch layers that drop in for torch.nn.RNN, LSTM and GRU.
 
 Their backward pass is the hand-derived one of `companion.cells`. On a CPU, in float32 and float64,
-they run the NumPy engine, with compiled loops where numba is installed; else torch operations.
+they run the NumPy engine, with compiled loops where numba is installed; else torch operations, on
+a GPU as CUDA graphs. What records or transforms operations, such as torch.func, meets operations.
 """
+
+try:
+    import torch  # noqa: F401
+except ImportError as error:
+    raise ImportError("companion.nn needs PyTorch: pip install torch") from error
 
 from companion.nn.layer import Layer
 from companion.nn.layers import GRU, LSTM, RNN, SLSTM, CoupledLSTM, PeepholeLSTM

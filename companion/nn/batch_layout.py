@@ -74,7 +74,8 @@ def layout_of(input, batch_first):
     """The layout of a layer's input."""
     if isinstance(input, PackedSequence):
         return Layout(True, False, input)
-    return Layout(getattr(input, "ndim", 3) != 2, batch_first, None)
+    alone = isinstance(input, torch.Tensor) and input.dim() == 2
+    return Layout(not alone, batch_first, None)
 
 
 def over_parts(run, parts, first, reverse=False):

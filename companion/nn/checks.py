@@ -1,29 +1,41 @@
 """Arguments of a layer that do not fit get a ValueError: what it is, and what is wanted."""
 
-from numbers import Real
+from numbers import Integral, Real
 
+import numpy as np
 import torch
 
 
 def check_options(sizes, flags, probabilities):
-    """Raise a ValueError for an option of a layer that does not fit; each a dict by name."""
+    """Raise a ValueError for an option of a layer that does not fit; each a dict by name.
+
+    Returns all in one dict, sizes as int and flags as bool; a flag may be 0 or 1.
+    """
     for name, value in sizes.items():
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
             raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
     for name, value in flags.items():
-        if not isinstance(value, bool):
+        if not isinstance(value, Integral | np.bool_) or value not in (0, 1):
             raise ValueError(f"{name} must be True or False, got {value!r}")
     for name, value in probabilities.items():
         if not isinstance(value, Real) or isinstance(value, bool) or not 0 <= float(value) <= 1:
             raise ValueError(f"{name} must be a probability from 0 to 1, got {value!r}")
+    sizes = {name: int(value) for name, value in sizes.items()}
+    return sizes | {name: bool(value) for name, value in flags.items()} | probabilities
 
 
 def autocast_dtype(like):
     """The precision that torch.autocast wants of a layer with this weight, or None."""
     kind = like.device.type
     # There are kinds of device that autocast does not know, and float64 it leaves alone.
-    on = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
+    on = autocast_knows(kind) and torch.is_autocast_enabled(kind)
     return torch.get_autocast_dtype(kind) if on and like.dtype != torch.float64 else None
+
+
+@torch.compiler.assume_constant_result  # torch.compile cannot look into it in all versions
+def autocast_knows(kind):
+    """Whether autocast knows this kind of device."""
+    return torch.amp.is_autocast_available(kind)
 
 
 def check_tensor(name, value, like):

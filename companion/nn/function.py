@@ -23,12 +23,15 @@ def unroll(key, params, xs, state, fast=True):
     weights, S = tuple(params.values()), len(state)
     tensors = (xs, *state, *weights)
     differentiable = torch.is_grad_enabled() and any([value.requires_grad for value in tensors])
-    if torch.compiler.is_compiling():
+    if torch._C._are_functorch_transforms_active():  # inside torch.compile, too
+        results = operators.unroll_in_operations(key, fast, False, xs, state, weights)
+    elif torch.compiler.is_compiling():
         results = torch.ops.companion.unroll(key, fast, differentiable, xs, state, weights)
     elif followed(tensors):
         results = operators.unroll_in_operations(key, fast, False, xs, state, weights)
     elif torch._C._get_tracing_state() is not None:
-        results = torch.ops.companion.unroll(key, fast, differentiable, xs, state, weights)
+        # Without a tape in any case: a trace is checked with and without derivatives.
+        results = torch.ops.companion.unroll(key, fast, False, xs, state, weights)
     elif differentiable:
         results = Unroll.apply(key, fast, S, *tensors)
     else:
@@ -39,14 +42,14 @@ def unroll(key, params, xs, state, fast=True):
 def followed(tensors):
     """Whether something records or transforms each operation, and would not see NumPy at work.
 
-    That is torch.func, forward mode, batched gradients, a mode such as FakeTensorMode, a subclass
-    of Tensor, or the exporter to ONNX that traces.
+    That is torch.func, forward mode, a mode such as FakeTensorMode, a subclass of Tensor, or the
+    exporter to ONNX that traces.
     """
     return (
         torch._C._are_functorch_transforms_active()
         or forward_ad._current_level >= 0
         or torch._C._len_torch_dispatch_stack() > 0
-        or any([type(v) not in ORDINARY or is_legacy_batchedtensor(v) for v in tensors])
+        or any([type(value) not in ORDINARY for value in tensors])
         or (torch._C._len_torch_function_stack() > 0 and _function_modes())
         or torch.onnx.is_in_onnx_export()
     )
@@ -62,6 +65,8 @@ def _backward(key, fast, dys, dlast, xs, state, weights, tape):
 
     dys and each of dlast: derivatives for ys and the last state; None means zeros.
     """
+    if any([d is not None and is_legacy_batchedtensor(d) for d in (dys, *dlast)]):
+        return _batched_backward(key, fast, dys, dlast, xs, state, weights, tape)
     h = state[0]
     dys = h.new_zeros((xs.shape[0], *h.shape)) if dys is None else dys
     dlast = [torch.zeros_like(h) if d is None else d for d in dlast]
@@ -77,6 +82,31 @@ def _backward(key, fast, dys, dlast, xs, state, weights, tape):
     else:
         run = operators.unroll_backward
     return run(key, fast, dys, dlast, xs, state, weights, tape)
+
+
+def _batched_backward(key, fast, dys, dlast, *saved):
+    """`_backward` where dys or dlast have one more dimension, as `is_grads_batched` hides one.
+
+    PyTorch does that with an older vmap, for which many operations have no rule.
+    """
+    levels, given = zip(*map(_bare, (dys, *dlast)), strict=True)
+
+    def run(dys, *dlast):
+        return tuple(_backward(key, fast, dys, dlast, *saved))
+
+    results = torch.func.vmap(run, tuple(None if k is None else 0 for k in levels))(*given)
+    level = next(filter(None, levels))
+    return [torch._add_batch_dim(value, 0, level) for value in results]
+
+
+def _bare(value):
+    """Level and contents of a tensor of the older vmap, or None and the value."""
+    if value is not None and is_legacy_batchedtensor(value):
+        for level in range(1, 65):  # as many as there can be
+            bare = torch._remove_batch_dim(value, level, 1, 0)
+            if not is_legacy_batchedtensor(bare):
+                return level, bare
+    return None, value
 
 
 class Unroll(Function):

@@ -8,12 +8,12 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from companion.cells import Cell
 from companion.nn import torch_loops
 from companion.nn.batch_layout import Hidden, Input, layout_of, over_parts
 from companion.nn.checks import autocast_dtype, check_input, check_options, check_state
 from companion.nn.function import unroll
 from companion.nn.operators import NAMES, register
+from companion.nn.torch_names import TorchNames
 from companion.params import gate, shapes
 
 # Options that the text of a layer shows where they are not these.
@@ -29,7 +29,7 @@ DEFAULTS = {
 }
 
 
-class Layer(nn.Module):
+class Layer(TorchNames):
     """A recurrent network of one kind of cell, in layers, in one direction or in both.
 
     The arguments are those of torch.nn.LSTM, and so are input, output, names of parameters and
@@ -45,18 +45,11 @@ class Layer(nn.Module):
     A subclass needs no more than a `cell`, which may be a `companion.Cell` of your own.
     """
 
-    cell: Cell
     input_size: int
-    hidden_size: int
-    num_layers: int
-    bias: bool
-    batch_first: bool
     dropout: float
-    bidirectional: bool
     forget_bias: float | None
     recurrent_dropout: float
     compiled: bool
-    _key: str
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -85,7 +78,7 @@ class Layer(nn.Module):
             bias=bias, batch_first=batch_first, bidirectional=bidirectional, compiled=compiled
         )
         probabilities = dict(dropout=dropout, recurrent_dropout=recurrent_dropout)
-        check_options(sizes, flags, probabilities)
+        options = check_options(sizes, flags, probabilities)
         if proj_size != 0:
             raise ValueError(f"proj_size must be 0, these layers do not project, got {proj_size!r}")
         if forget_bias is not None and (self.cell.forgets is None or not bias):
@@ -96,9 +89,8 @@ class Layer(nn.Module):
                 f"dropout is between layers: with num_layers=1, {dropout} does nothing",
                 stacklevel=2,
             )
-        for name, value in (sizes | flags | probabilities | {"forget_bias": forget_bias}).items():
+        for name, value in (options | {"forget_bias": forget_bias}).items():
             setattr(self, name, value)
-        self.proj_size = 0
         for layer in range(num_layers):
             D = hidden_size * (1 + bidirectional) if layer else input_size
             for suffix in self._suffixes(layer):
@@ -107,10 +99,6 @@ class Layer(nn.Module):
                         value = torch.empty(shape, device=device, dtype=dtype)
                         self.register_parameter(name + suffix, nn.Parameter(value))
         self.reset_parameters()
-
-    def _suffixes(self, layer):
-        """Ends of the names of a layer's parameters, one for each direction."""
-        return (f"_l{layer}", f"_l{layer}_reverse")[: 1 + self.bidirectional]
 
     def reset_parameters(self) -> None:
         """Draw all parameters anew, uniform in (-1/√H, 1/√H), then set the forget bias."""
@@ -124,9 +112,6 @@ class Layer(nn.Module):
                     if key.startswith("bias"):
                         value = sign * self.forget_bias if key.startswith("bias_ih") else 0
                         gate(self.cell, parameter, name).fill_(value)
-
-    def flatten_parameters(self) -> None:
-        """Nothing to do: it is there because programs call it on torch.nn.LSTM."""
 
     def extra_repr(self) -> str:
         shown = [k for k, default in DEFAULTS.items() if getattr(self, k) != default]

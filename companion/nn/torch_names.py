@@ -1,0 +1,60 @@
+"""What programs read or call on torch.nn.LSTM beside its parameters: its names, for any layer."""
+
+import torch
+from torch import nn
+
+from companion.cells import Cell
+from companion.nn.operators import NAMES
+
+
+class TorchNames(nn.Module):
+    """The names of torch.nn.RNNBase that are no part of the call; see `companion.nn.Layer`."""
+
+    cell: Cell
+    hidden_size: int
+    num_layers: int
+    bias: bool
+    batch_first: bool
+    bidirectional: bool
+    _key: str
+    proj_size = 0  # these layers do not project
+
+    def _suffixes(self, layer):
+        """Ends of the names of a layer's parameters, one for each direction."""
+        return (f"_l{layer}", f"_l{layer}_reverse")[: 1 + self.bidirectional]
+
+    @property
+    def mode(self) -> str:
+        """Kind of the layer, "LSTM", "GRU", "RNN_TANH" as in PyTorch, else the cell in capitals."""
+        return {"rnn": "RNN_TANH"}.get(self.cell.name, self.cell.name.upper())
+
+    @property
+    def _all_weights(self) -> list[list[str]]:
+        names = [n for n in NAMES[self._key] if self.bias or not n.startswith("bias")]
+        suffixes = [s for layer in range(self.num_layers) for s in self._suffixes(layer)]
+        return [[name + suffix for name in names] for suffix in suffixes]
+
+    @property
+    def all_weights(self) -> list[list[torch.Tensor]]:
+        """The parameters of every layer and direction, a list for each."""
+        return [[getattr(self, name) for name in names] for names in self._all_weights]
+
+    @property
+    def _flat_weights(self) -> list[torch.Tensor]:
+        return sum(self.all_weights, [])
+
+    def flatten_parameters(self) -> None:
+        """Nothing to do: parameters need not lie together."""
+
+    def get_expected_hidden_size(
+        self, input: torch.Tensor, batch_sizes: torch.Tensor | None
+    ) -> tuple[int, int, int]:
+        """Shape (layers · directions, B, H) of a first state.
+
+        input: (T, B, D), (B, T, D) with batch_first, or the data of a `PackedSequence`, whose
+        batch_sizes are given then.
+        """
+        B = input.shape[0 if self.batch_first else 1] if batch_sizes is None else batch_sizes[0]
+        return self.num_layers * (1 + self.bidirectional), int(B), self.hidden_size
+
+    get_expected_cell_size = get_expected_hidden_size
