@@ -86,3 +86,94 @@ def test_training_is_the_same_again_and_a_test_stops_it():
     easy = rules._replace(judge=online.SQUARED)
     perfect, streams, _, best = online.train(np.random.default_rng(1), easy, 5000, 20, 10**6)
     assert perfect and streams % 10 == 0 and best == 20
+
+
+def plain(monkeypatch, *names):
+    """The functions without numba, so that what they call can be replaced."""
+    for name in names:
+        monkeypatch.setattr(online, name, getattr(online, name).py_func)
+
+
+def test_first_weights_open_the_forget_gates_and_close_the_others():
+    cells, gates, readout = online.first_weights(np.random.default_rng(0))
+    for q, sign in ((online.I, -1), (online.O, -1), (online.F, 1)):
+        assert gates[q, :, -1].tolist() == [sign * b / 2 for b in (1, 2, 3, 4)]
+    for drawn in (cells[:, :-1], gates[..., :-1], readout):
+        assert 0.17 < drawn.max() <= 0.2 and -0.2 <= drawn.min() < -0.17
+
+
+def test_each_rule_by_its_own_limit():
+    state = next(s for s, row in enumerate(grammar.EMBEDDED) if (row >= 0).sum() == 2)
+    target = (grammar.EMBEDDED[state] >= 0) * 1.0
+    wrong = int(np.flatnonzero(target == 0)[0])
+    for error, squared, absolute in ((0.48, True, True), (0.5, True, False), (0.71, False, False)):
+        outputs = target.copy()
+        outputs[wrong] = error
+        assert online.is_right(outputs, target, state, online.SQUARED) == squared
+        assert online.is_right(outputs, target, state, online.ABSOLUTE) == absolute
+        assert online.is_right(outputs, target, state, online.MOST_ACTIVE)
+    outputs[wrong] = 1.0  # as active as those that may follow
+    assert not online.is_right(outputs, target, state, online.MOST_ACTIVE)
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.5])
+def test_a_stream_is_read_to_its_first_error_and_the_rate_falls(rate, monkeypatch):
+    """Whatever the outputs are, the 6th prediction is the first that is judged wrong."""
+    plain(monkeypatch, "read", "dot", "sigmoid")
+    factors, judged = [], []
+    monkeypatch.setattr(
+        online, "add", lambda weights, factor, values, count: factors.append(factor)
+    )
+
+    def is_right(outputs, target, state, judge):
+        judged.append((state, target.copy()))
+        return len(judged) < 6
+
+    monkeypatch.setattr(online, "is_right", is_right)
+    rules = online.Rules(True, False, 0.5, True, online.ABSOLUTE)
+    weights = online.first_weights(np.random.default_rng(0))
+    choices = np.random.default_rng(1).integers(0, 2, 50)
+    assert online.read(Script(choices), weights, rules, 40, rate) == 5
+    state, symbol = 0, None
+    for (place, target), choice in zip(judged, choices, strict=False):
+        symbol = online.PAIRS[state, choice]
+        state = grammar.EMBEDDED[state, symbol]
+        assert place == state and target.tolist() == (grammar.EMBEDDED[state] >= 0).tolist()
+    assert bool(factors) == (rate > 0)
+    # A rate below which nothing is learned ends a stream: 0.5 ** 40 is below 1e-12.
+    judged.clear()
+    monkeypatch.setattr(online, "is_right", lambda *_: True)
+    length = online.read(Script([0] * 300), weights, rules, 200, rate)
+    assert length == (38 if rate else 200)
+
+
+def test_a_test_is_ten_streams_after_every_tenth_of_training(monkeypatch):
+    plain(monkeypatch, "train")
+    rules = online.Rules(True, False, 1.0, True, online.ABSOLUTE)
+    reads, answers = [], []
+
+    def read(rng, weights, rules, length, rate):
+        reads.append((length, rate))
+        return answers.pop(0) if rate == 0 else 7
+
+    monkeypatch.setattr(online, "read", read)
+    # Two tests end with their first error, the third one is perfect.
+    answers[:] = [100] * 4 + [99] + [3] + [100] * 10
+    assert online.train(np.random.default_rng(0), rules, 1000, 100, 10**6) == (True, 30, 210, 100)
+    assert [k for k, (_, rate) in enumerate(reads) if rate == 0] == [
+        *range(10, 15), 25, *range(36, 46)
+    ]  # fmt: skip
+    assert {rate for _, rate in reads} == {0, 0.5} and {length for length, _ in reads} == {100}
+    # The 300th is measured whole though it errs, and so is the last; the best one counts.
+    reads.clear()
+    answers[:] = [1] * 29 + [20, 100] + [30] * 8 + [1] * 2 + [10] * 10
+    found = online.train(np.random.default_rng(0), rules, 325, 100, 10**6)
+    assert found == (False, 325, 7 * 325, 36.0) and not answers
+    # Symbols are a limit, too.
+    answers[:] = [1] * 2 + [50] * 10
+    assert online.train(np.random.default_rng(0), rules, 1000, 100, 7 * 23) == (
+        False,
+        23,
+        7 * 23,
+        50.0,
+    )
