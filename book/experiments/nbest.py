@@ -30,7 +30,7 @@ VOICES = {
 }
 LETTERS = string.ascii_letters + string.digits + "-_"  # one for each of the 64 words
 SETTINGS = {
-    "seeds": 3,
+    "seeds": 2,
     "sentences": {"train": 1500, "valid": 150, "test": 300, "outside": 100},
     "voices": VOICES,
     "noise": [5, 15],
@@ -143,7 +143,7 @@ def sparse(log_p):
 
 
 def outcome(job):
-    """Lists for the sentences of every part, and for some of the test what the network says."""
+    """Lists for the sentences of every part; with seed 0 what the network says of some, too."""
     torch.set_num_threads(1)
     rng = np.random.default_rng([3, job["seed"]])
     parts = material(job["seed"])
@@ -161,7 +161,7 @@ def outcome(job):
             found, scores = best(log_p)
             wrong = [errors(one, other) for other in found]
             result[part].append({"said": one, "heard": found, "score": scores, "errors": wrong})
-        if part == "test":
+        if part == "test" and not job["seed"]:
             result["test steps"] = [sparse(x) for x in log_probs[: SETTINGS["steps"]]]
     return result
 
