@@ -13,6 +13,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.nn.utils import parametrizations
+from torch.nn.utils import prune as pruning
 
 import companion.nn
 from companion import CELLS, forward, init
@@ -139,6 +141,46 @@ def test_torch_without_biases_gives_zeros():
     xs = torch.randn(T, B, D)
     ys, _ = module(xs)
     assert_close(run(lstm, params, xs.numpy())[:1], [ys.detach().numpy()])
+
+
+def prune(module, name):
+    pruning.random_unstructured(module, name, amount=0.4)
+
+
+def prune_twice(module, name):
+    prune(module, name)
+    pruning.l1_unstructured(module, name, amount=0.4)
+
+
+def weight_norm(module, name):
+    parametrizations.weight_norm(module, name, dim=0)
+
+
+@pytest.mark.parametrize("names", [["bias_ih", "bias_hh"], ["weight_hh"], ["weight_ih", "bias_hh"]])
+@pytest.mark.parametrize("change", [prune, prune_twice, weight_norm])
+@pytest.mark.parametrize("kind", [torch.nn.LSTM, companion.nn.LSTM])
+def test_weights_that_a_module_computes(kind, change, names):
+    module, xs = kind(D, H, 2, bidirectional=True), torch.randn(T, B, D)
+    for name in names:
+        for suffix in ("_l0", "_l1_reverse"):
+            change(module, name + suffix)
+    with torch.no_grad():  # as a step of an optimizer does, so that the attributes are out of date
+        for parameter in module.parameters():
+            parameter.add_(0.5 * torch.rand_like(parameter))
+    params = from_torch("lstm", module)
+    ys, *_ = run(lstm, params, xs.numpy())
+    np.testing.assert_allclose(ys, module(xs)[0].detach().numpy(), **CLOSE)
+    with pytest.raises(ValueError, match=f"must have '{names[0]}_l0' .*; it is computed"):
+        from_torch("lstm", module.state_dict())
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_biases_under_the_older_weight_norm_are_no_zeros():
+    module = torch.nn.LSTM(D, H)
+    for name in ("bias_ih_l0", "bias_hh_l0"):
+        torch.nn.utils.weight_norm(module, name)
+    with pytest.raises(ValueError, match="must have 'bias_ih_l0' .*; it is computed from others"):
+        from_torch("lstm", module)
 
 
 def test_a_cell_of_torch_is_a_flat_dict():

@@ -28,7 +28,8 @@ def layers(cell: Cell | str, params: Any) -> list[list[Params]]:
 
     params: any of the three forms that `companion.weights` describes. `layers(cell, params)[1][1]`
     is what `companion.forward` takes for the reverse direction of the second layer. The arrays are
-    NumPy copies; biases that a network has not (torch's `bias=False`) are zeros.
+    NumPy copies; biases that a network has not (torch's `bias=False`) are zeros. A weight that a
+    module computes, pruned or parametrized, is what the module's next call computes with.
     Raises ValueError for what is none of the three forms, or does not fit the cell.
     """
     cell = find_cell(cell)
@@ -37,7 +38,7 @@ def layers(cell: Cell | str, params: Any) -> list[list[Params]]:
     if TORCH_MODES.get(kind, kind) != cell.name:
         raise ValueError(f"params must be those of {cell.name}, got a module of {kind}")
     if hasattr(params, "state_dict"):
-        params = params.state_dict()
+        params = _weights_of(params)
     if not isinstance(params, Mapping):
         raise ValueError(f"params must be a dict or a module, got {type(params).__name__}")
     suffixes = _suffixes(params)
@@ -104,6 +105,17 @@ def order_in(framework: str, cell: Cell) -> str:
     return orders[cell.name]
 
 
+def _weights_of(module):
+    """The state_dict of a module, with the weights that it computes from what is kept there."""
+    params = dict(module.state_dict())
+    for name in getattr(module, "parametrizations", ()):
+        params[name] = getattr(module, name)
+    for hook in getattr(module, "_forward_pre_hooks", {}).values():
+        if hasattr(hook, "apply_mask"):  # pruning sets the attribute anew only in a call
+            params[hook._tensor_name] = hook.apply_mask(module)
+    return params
+
+
 def _suffixes(params):
     """The suffixes of the keys of `params`: a list of layers, each a list of directions."""
     if "weight_ih" in params:
@@ -119,12 +131,14 @@ def _suffixes(params):
 def _direction(cell, params, suffix):
     """One direction of a layer, as a flat dict of copies."""
     names = shapes(cell, 1, 1)
-    without_bias = not any(name + suffix in params for name in ("bias_ih", "bias_hh"))
+    without_bias = not any(_kept(name + suffix, params) for name in ("bias_ih", "bias_hh"))
     wanted = [name for name in names if not (without_bias and name.startswith("bias"))]
     for name in wanted:
         if name + suffix not in params:
+            hint = "; it is computed from others, as a pruned or parametrized module does"
+            hint = hint if _kept(name + suffix, params) else ""
             raise ValueError(
-                f"params must have {name + suffix!r} for {cell.name}, got {sorted(params)}"
+                f"params must have {name + suffix!r} for {cell.name}, got {sorted(params)}{hint}"
             )
     arrays = {
         name: _numpy(f"params[{name + suffix!r}]", params[name + suffix], len(names[name]))
@@ -132,6 +146,12 @@ def _direction(cell, params, suffix):
     }
     zeros = np.zeros(arrays["weight_ih"].shape[:1], arrays["weight_ih"].dtype)
     return {name: arrays[name] if name in arrays else zeros.copy() for name in names}
+
+
+def _kept(name, params):
+    """Whether params have a weight, or what it is computed from."""
+    parts = f"{name}_orig", f"{name}_g", f"parametrizations.{name}."
+    return name in params or any(key.startswith(parts) for key in params)
 
 
 def _numpy(name, array, dimensions):
