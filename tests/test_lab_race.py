@@ -184,8 +184,8 @@ def test_a_window_moves_by_half_and_counts_its_later_half():
 
 @pytest.fixture
 def ticking(monkeypatch):
-    """One second an update."""
-    seconds = iter(range(10**6))
+    """Half a second an update."""
+    seconds = iter(np.arange(10**4) / 2)
     monkeypatch.setattr(race_training.time, "process_time", lambda: next(seconds))
     nets, asked = [], []
 
@@ -201,7 +201,7 @@ def ticking(monkeypatch):
 SETTINGS = race.SETTINGS | {
     "streams": [3, 4],
     "windows": [3, 4],
-    "dropped": {"16": 0.3},
+    "dropped": {"8": 0.3},
     "clip": 0.01,
 }
 NUMBERS = {
@@ -226,12 +226,12 @@ def steps(monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["LSTM", "Transformer"])
-def test_a_run_of_sixteen_seconds(name, ticking, steps):
-    found = train(name, "size", 0.1, 16, 7, NUMBERS, SETTINGS)
+def test_a_run_of_eight_seconds(name, ticking, steps):
+    found = train(name, "size", 0.1, 8, 7, NUMBERS, SETTINGS)
     (net,), asked = ticking
     assert asked == [(name, 5, "size", 0.3, WINDOW)]
     assert found["steps"] == 16 and found["characters"] == 16 * 12
-    assert [seconds for seconds, _ in found["curve"]] == [1, 2, 4, 8, 12, 16]
+    assert [seconds for seconds, _ in found["curve"]] == [0.5, 1, 2, 4, 6, 8]
     assert [lr for lr, *_ in steps] == pytest.approx([0.1 * rate(k / 16) for k in range(16)])
     make = windows if name == "Transformer" else carried
     batches = make(NUMBERS["training"], 3, 4, np.random.default_rng(7))
@@ -264,7 +264,7 @@ def test_the_best_of_six_validations_is_tested(ticking, steps, monkeypatch):
         return next(values)
 
     monkeypatch.setattr(race_training, "bits", measured)
-    found = train("LSTM", "size", 0.1, 16, 7, NUMBERS, SETTINGS)
+    found = train("LSTM", "size", 0.1, 8, 7, NUMBERS, SETTINGS)
     assert [bits for _, bits in found["curve"]] == [5, 4, 3, 3.5, 3, 4]
     assert (found["validation"], found["test"]) == (3, 9)
     *valid, (numbers, attends, B, table) = read
@@ -274,12 +274,12 @@ def test_the_best_of_six_validations_is_tested(ticking, steps, monkeypatch):
 
 
 def test_a_trial_is_not_tested_and_an_explosion_is_no_result(ticking, monkeypatch):
-    found = train("LSTM", "size", 0.1, 12, 7, NUMBERS, SETTINGS | {"test": False})
+    found = train("LSTM", "size", 0.1, 6, 7, NUMBERS, SETTINGS | {"test": False})
     assert found["test"] is None and ticking[1][-1][3] == 0
     monkeypatch.setattr(
         Stub, "forward", lambda net, x, state=None: (net.table[x, x] * math.nan, None)
     )
-    assert train("LSTM", "size", 0.1, 12, 7, NUMBERS, SETTINGS) == {"failed": 1, "steps": 1}
+    assert train("LSTM", "size", 0.1, 6, 7, NUMBERS, SETTINGS) == {"failed": 0.5, "steps": 1}
 
 
 def test_a_run_gets_the_size_and_rate_of_its_budget(monkeypatch):
