@@ -1,5 +1,7 @@
 """Derivatives of the layers of companion.nn: first, second, compiled, mapped, in low precision."""
 
+import copy
+
 import pytest
 import torch
 from nn_cases import LAYERS, STACKED, assert_close, call, make, results, tensors
@@ -173,6 +175,27 @@ def test_a_bfloat16_cell_state_adds_up_small_numbers():
             layer.bias_ih_l0.copy_(torch.tensor([20.0, 20.0, 0.1, 20.0]))
     _, (_, c) = ours(torch.zeros(600, 1, 1, dtype=torch.bfloat16))
     assert abs(c.item() - 600 * 0.0997) < 0.5
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("layer", LAYERS)
+def test_low_precision_is_that_of_products_alone(layer, dtype):
+    made = make(layer, dtype=dtype)
+    # One step from h = 0 with whole numbers and quarters: the products are exact.
+    x = torch.tensor([[[1.0, 2.0, -1.0]]], dtype=dtype)
+    with torch.no_grad():
+        for value in made.parameters():
+            value.copy_((4 * value).round() / 4)
+    state = [torch.full((1, 1, 4), k, dtype=dtype) for k in (0.0, 0.5, 1.0, 0.25)]
+    state = tuple(state[: len(made.cell.states)])
+    hx = state if len(state) > 1 else state[0]
+    exact = copy.deepcopy(made).float()
+    wide = tuple(s.float() for s in state)
+    wanted = exact.history(x.float(), wide if len(wide) > 1 else wide[0])["l0"]
+    for name, value in made.history(x, hx)["l0"].items():
+        # float32 rounds at 6e-8, bfloat16 at 4e-3.
+        assert value.dtype == torch.float32
+        torch.testing.assert_close(value, wanted[name], rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("layer", LAYERS)

@@ -32,8 +32,9 @@ def adam(lr):
 
 
 @pytest.fixture(autouse=True)
-def no_bars(monkeypatch):
+def no_bars_and_no_waiting_for_the_disk(monkeypatch):
     monkeypatch.setenv("TQDM_DISABLE", "1")
+    monkeypatch.setattr(os, "fsync", lambda number: None)
 
 
 def run_script(*command, timeout=240):
@@ -132,6 +133,17 @@ def test_early_stopping_takes_the_best_weights():
     assert history.validation == pytest.approx([(v - 0.45) ** 2 for v in w], rel=1e-5)
 
 
+def test_of_equal_epochs_the_first_is_the_best():
+    still = Options(epochs=9, optimizer=sgd(0.0), patience=3)
+    _, history = one_weight(still, target=1.0, held=0.5)
+    assert (history.best, history.stopped, history.validation) == (0, True, [0.25] * 4)
+
+
+def test_a_loss_of_zero_is_a_loss():
+    _, history = one_weight(Options(epochs=2, optimizer=sgd(0.0)), target=0.0, held=0.0)
+    assert history.train == history.validation == [0, 0]
+
+
 def test_without_patience_it_goes_on_and_still_takes_the_best():
     model, history = one_weight(Options(epochs=9, optimizer=sgd(0.1)), target=1.0, held=0.45)
     assert (history.best, history.stopped, len(history.train)) == (2, False, 9)
@@ -217,6 +229,16 @@ def stopped_after(calls, path, options=OPTIONS, **others):
 
     with pytest.raises(Stop):
         fit(new_net(dropout=0.2), loss, lambda epoch: pieces(0), options, checkpoint=path, **others)
+
+
+@pytest.mark.parametrize("calls", [3, 6])
+def test_interrupted_in_an_epoch_it_goes_on_with_the_next_batch(tmp_path, calls):
+    path = tmp_path / "run.pt"
+    stopped_after(calls, path)
+    resumed, history = short(checkpoint=path)
+    straight, expected = short()
+    assert history == expected
+    assert_same(resumed.state_dict(), straight.state_dict())
 
 
 def test_finished_run_is_read_and_more_epochs_go_on(tmp_path):
@@ -319,6 +341,20 @@ def test_failed_write_leaves_the_old_checkpoint(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space left"):
         short(checkpoint=path)
     assert path.read_bytes() == content and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_checkpoint_is_on_the_disk_before_it_takes_its_name(tmp_path, monkeypatch):
+    path, calls = tmp_path / "run.pt", []
+
+    def sync(number):
+        # Whole by now, beside the old one and under a name that says whose it is.
+        assert {p.name for p in tmp_path.iterdir()} - {"run.pt"} == {"run.pt.partial"}
+        calls.append((Path(f"/proc/self/fd/{number}").resolve().name, load(f"{path}.partial")))
+
+    monkeypatch.setattr(os, "fsync", sync)
+    short(checkpoint=path)
+    assert {name for name, _ in calls} == {"run.pt.partial"}
+    assert_same(calls[-1][1], load(path))
 
 
 def test_carried_view_is_saved_without_what_it_is_a_view_of(tmp_path):
