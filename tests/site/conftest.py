@@ -25,9 +25,10 @@ FLAGS = [
 
 
 def pages():
-    """Every page of the built book, as its path below the site's folder."""
+    """Every page of the built book, as its path below the site's folder; listings are none."""
     found = (path.relative_to(SITE) for path in SITE.rglob("*.html"))
-    return sorted(str(path) for path in found if path.parts[0] not in ("_static", "_sources"))
+    others = ("_modules", "_sources", "_static")
+    return sorted(str(path) for path in found if path.parts[0] not in others)
 
 
 def pytest_generate_tests(metafunc):

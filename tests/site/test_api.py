@@ -1,10 +1,11 @@
-"""The API reference covers the package: no public name is missing, none is without a docstring."""
+"""The API reference covers the package: no public name, docstring, type or source is missing."""
 
 import importlib
 import inspect
 import pkgutil
 
 import pytest
+from bs4 import BeautifulSoup
 from conftest import ROOT, SITE
 from sphinx.util.inventory import InventoryFile
 
@@ -89,3 +90,18 @@ def test_tables_say_what_the_code_says():
         for cell in GATE_ORDERS["torch"]
     ]
     assert rows("{py:data} GATE_ORDERS") == orders
+
+
+def test_signatures_show_their_types_and_lead_to_the_source():
+    page = BeautifulSoup((SITE / f"{PAGE}.html").read_text(encoding="utf-8"), "html.parser")
+    kinds = ("function", "class", "method")
+    described = [found for kind in kinds for found in page.select(f"dl.py.{kind} > dt.sig")]
+    assert len(described) > 250
+    arguments = {
+        f"{one['id']}: {argument.text}"
+        for one in described
+        for argument in one.select(".sig-param")
+    }
+    assert [one for one in arguments if one.count(":") < 2 and one[-1] not in "*/"] == []
+    without = [one["id"] for one in described if not one.select_one(".viewcode-link")]
+    assert without == ["companion.tasks.multiplication_solved"]  # a second name of another one

@@ -1,0 +1,39 @@
+"""The examples that a reader copies, of the API reference and of README."""
+
+import doctest
+import re
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch", reason="some examples train a layer")
+
+ROOT = Path(__file__).parents[1]
+
+
+def blocks(page, language):
+    """The pieces of code of a Markdown page, each with the number of its first line."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for found in re.finditer(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+        yield text[: found.start(1)].count("\n"), found[1]
+
+
+def test_examples_of_the_api_reference_give_what_stands_there():
+    page, names = "book/appendix/api.md", {}
+    runner = doctest.DocTestRunner(optionflags=doctest.FAIL_FAST)
+    sizes = []
+    for line, text in blocks(page, "pycon"):
+        example = doctest.DocTestParser().get_doctest(text, names, page, page, line)
+        runner.run(example, clear_globs=False)
+        names = example.globs
+        sizes.append(len(example.examples))
+    assert runner.summarize(verbose=False).failed == 0
+    assert len(sizes) == 6 and min(sizes) > 3  # one for each door
+
+
+def test_examples_of_the_readme_run(capsys):
+    names = {}
+    for line, text in blocks("README.md", "python"):
+        exec(compile("\n" * line + text, "README.md", "exec"), names)
+    checked = capsys.readouterr().out
+    assert "right" in checked and "WRONG" not in checked and names["y"].shape == (8, 30, 40)
