@@ -32,9 +32,8 @@ def adam(lr):
 
 
 @pytest.fixture(autouse=True)
-def no_bars_and_no_waiting_for_the_disk(monkeypatch):
+def no_bars(monkeypatch):
     monkeypatch.setenv("TQDM_DISABLE", "1")
-    monkeypatch.setattr(os, "fsync", lambda number: None)
 
 
 def run_script(*command, timeout=240):
