@@ -1,5 +1,8 @@
 """What the layers of companion.nn take: layouts, packed sequences, and what they refuse."""
 
+import importlib
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -137,7 +140,41 @@ def test_a_dropout_that_does_nothing_warns():
         PeepholeLSTM(3, 4, dropout=0.5)
 
 
-def test_what_programs_call_on_a_torch_layer_is_there():
-    lstm.flatten_parameters()
-    assert (lstm.input_size, lstm.hidden_size, lstm.proj_size) == (3, 4, 0)
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("layer", LAYERS)
+def test_what_programs_read_of_a_torch_layer_is_there(layer, bias):
+    options = {"num_layers": 2, "bidirectional": True, "bias": bias}
+    made, twin = layer(3, 4, **options), TWINS.get(layer, torch.nn.LSTM)(3, 4, **options)
+    made.flatten_parameters()
+    assert (made.input_size, made.hidden_size, made.proj_size) == (3, 4, 0)
+    if layer in TWINS:
+        assert made.mode == twin.mode and made._all_weights == twin._all_weights
+    parameters = list(made.parameters())
+    for found in (made._flat_weights, sum(made.all_weights, [])):
+        assert all(a is b for a, b in zip(found, parameters, strict=True))
+    for x, sizes in ((torch.zeros(6, 5, 3), None), (torch.zeros(30, 3), torch.tensor([7, 5, 1]))):
+        for name in ("get_expected_hidden_size", "get_expected_cell_size"):
+            wanted = getattr(torch.nn.LSTM(3, 4, **options), name)(x, sizes)
+            assert getattr(made, name)(x, sizes) == wanted
+    first = layer(3, 4, batch_first=True).get_expected_hidden_size(torch.zeros(6, 5, 3), None)
+    assert first == (1, 6, 4)
+
+
+def test_modes_of_layers_that_torch_has_not():
+    assert PeepholeLSTM(3, 4).mode == "PEEPHOLE"
     assert RNN(3, 4, 2, "tanh", False).bias is False
+
+
+def test_numbers_and_flags_of_other_kinds():
+    whole, yes = np.int64(2), np.bool_(True)
+    made = LSTM(whole, np.int32(4), whole, batch_first=yes, bidirectional=1, bias=0)
+    assert repr(made) == repr(LSTM(2, 4, 2, batch_first=True, bidirectional=True, bias=False))
+    assert {type(made.num_layers), type(made.bidirectional), type(made.batch_first)} == {int, bool}
+    assert made(torch.zeros(5, 7, 2))[0].shape == (5, 7, 8)
+
+
+def test_without_torch_it_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.delitem(sys.modules, "companion.nn")
+    with pytest.raises(ImportError, match="companion.nn needs PyTorch: pip install torch"):
+        importlib.import_module("companion.nn")
