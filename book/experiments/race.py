@@ -4,8 +4,8 @@ Kneser-Ney n-grams against networks, one thread each. Six networks have one body
 mixer over time, and differ in the mixer; one is an LSTM in a single layer, without blocks. First
 every network gets five trials on a seed of their own: two sizes at two rates, and the better size
 once more, at twice the rate or half of it, beyond the better one. For the longer races the larger
-size has trials of a minute of its own: at its better rate, and at half of it. What they chose is in
-CHOSEN.
+size has three trials of a minute: at its better rate, at half of it, and beyond the better of both.
+What they chose is in CHOSEN.
 """
 
 import time
@@ -49,16 +49,16 @@ BEYOND = {
     "Transformer": ([64, 2], 0.0025),
     "LSTM, one layer": (128, 0.04),
 }
-# The larger size's rates in the longer trials: its better one of the short ones, half of it, and
-# half of that where the half was better.
+# The larger size's rates in the longer trials: its better one of the short ones, half of it, and a
+# third one beyond the better of these two.
 LONGER = {
     "RNN": [0.01, 0.005, 0.0025],
     "GRU": [0.01, 0.005, 0.0025],
-    "LSTM": [0.01, 0.005],
-    "minLSTM": [0.01, 0.005],
+    "LSTM": [0.01, 0.005, 0.02],
+    "minLSTM": [0.01, 0.005, 0.02],
     "SLSTM": [0.01, 0.005, 0.0025],
-    "Transformer": [0.005, 0.0025],
-    "LSTM, one layer": [0.02, 0.01],
+    "Transformer": [0.005, 0.0025, 0.01],
+    "LSTM, one layer": [0.02, 0.01, 0.04],
 }
 # Size and rate: the best of the five trials for 60 seconds; the larger size for more, at the better
 # rate of its longer trials.
