@@ -315,7 +315,7 @@ def test_damaged_and_foreign_files_are_refused_and_kept(tmp_path):
     texts = {
         "damaged or no checkpoint": [b"", b"My thesis", whole[:-1], whole[: len(whole) // 2]],
         "it is damaged;": [whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :]],
-        "was not written by 'companion.train 1'": [foreign],
+        "was not written by 'companion.train 2'": [foreign],
     }
     for says, contents in texts.items():
         for content in contents:

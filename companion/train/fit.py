@@ -5,7 +5,6 @@ import os
 import random
 from collections.abc import Callable, Iterable
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -61,12 +60,11 @@ def fit(
     _check(model, batches, options, validation, path)
     processes.join(next(model.parameters()).device)
     with _seeded(options.seed):
-        run = Run(model, loss, options, validation, rng)
+        run = Run(model, loss, options, validation, rng, path)
         if path is not None and path.exists():
-            run.load(path)
-        save = (lambda: None) if path is None else partial(run.save, path)
+            run.load()
         while run.done.epoch < options.epochs and not run.done.stopped:
-            run.epoch(batches, save)
+            run.epoch(batches)
     model.eval()
     done = run.done
     if done.best_weights is not None:
@@ -99,8 +97,9 @@ def _check(model, batches, options, validation, path):
 
 @contextmanager
 def _seeded(seed):
-    """Seeds the global generators, and gives the caller their old state back afterwards."""
+    """Seeds the generators of torch and Python, and gives them their old state back afterwards."""
     before = saving.random_state()
+    del before["numpy"]  # is not seeded, and what is drawn from it stays drawn
     random.seed(seed)
     torch.manual_seed(seed + processes.rank())
     try:

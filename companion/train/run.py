@@ -12,6 +12,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from tqdm import tqdm
 
 from companion.train import processes, saving
+from companion.train.replay import Drawn
 
 
 @dataclass
@@ -32,9 +33,9 @@ class Done:
 class Run:
     """A model with everything that changes while it is trained, and so is in a checkpoint."""
 
-    def __init__(self, model, loss, options, validation=None, rng=None):
+    def __init__(self, model, loss, options, validation=None, rng=None, path=None):
         self.model, self.loss, self.options = model, loss, options
-        self.validation, self.rng = validation, rng
+        self.validation, self.rng, self.path = validation, rng, path
         self.device = next(model.parameters()).device
         self.optimizer = options.optimizer(model.parameters())
         self.scheduler: Any = options.schedule(self.optimizer) if options.schedule else None
@@ -53,12 +54,13 @@ class Run:
         self.parallel = DistributedDataParallel(model) if processes.size() > 1 else model
         self.done = Done()
         self.state = None  # carried from batch to batch
-        self.random_at_start = None  # of the epoch
+        self.drawn: Any = None  # of this epoch; between two epochs, of the one before
+        self.resumed = False  # with nothing drawn again yet
 
-    def epoch(self, batches, save):
+    def epoch(self, batches):
         """Make the updates of this epoch that are still to be made, and validate.
 
-        save: called after every `Options.every` updates and at the end.
+        There is a checkpoint after every `Options.every` updates and at the end.
         """
         done = self.done
         self.parallel.train()
@@ -67,7 +69,7 @@ class Run:
         for batch in bar:
             bar.set_postfix(loss=f"{self._update(batch):.4g}", refresh=False)
             if done.batch % self.options.every == 0:
-                save()
+                self.save()
         if done.batch == 0:
             raise ValueError(f"batches({done.epoch}) must give at least one batch, got none")
         done.train.append(done.total / done.weight)
@@ -75,25 +77,24 @@ class Run:
             self._validate()
         done.epoch, done.batch, done.total, done.weight = done.epoch + 1, 0, 0.0, 0.0
         self.state = None
-        save()
+        self.save()
 
     def _still_to_do(self, batches):
         """Iterator over the epoch's batches without those done, and the number of all, or None."""
-        done, now = self.done, saving.random_state(self.rng)
-        if done.batch == 0:
-            self.random_at_start = now
-        # What was drawn at random for the batches that are done is drawn again.
-        saving.set_random_state(self.random_at_start, self.rng)
-        whole = batches(done.epoch)
-        todo = iter(whole)
-        for k in range(done.batch):
-            if next(todo, None) is None:
-                raise ValueError(
-                    f"batches({done.epoch}) must give the {done.batch} batches that the "
-                    f"checkpoint has seen, got {k}"
-                )
-        if done.batch > 0:
+        done = self.done
+        if self.resumed:
+            now = saving.random_state(self.rng)
+            # Between two epochs, what batches remember is brought to where it was, too.
+            epoch, ended = (done.epoch - 1, True) if done.batch == 0 else (done.epoch, False)
+            whole, todo = self.drawn.again(batches, epoch, self.rng, ended)
             saving.set_random_state(now, self.rng)
+            self.resumed = False
+        if done.batch == 0:
+            self.drawn = Drawn(saving.random_state(self.rng))
+            whole = batches(done.epoch)
+            todo = iter(whole)
+        if self.path is not None:
+            todo = self.drawn.watch(todo)
         return todo, operator.length_hint(whole) or None
 
     def _update(self, batch):
@@ -160,32 +161,34 @@ class Run:
         # their parts. In one process the factor of a mean is exactly 1.
         return value * (factor * processes.size() / weight), total, weight, state
 
-    def save(self, path):
-        """Write everything to the file at `path`; all processes call this, the first writes."""
+    def save(self):
+        """Write everything to the checkpoint; all processes call this, the first writes."""
+        if self.path is None:
+            return
         state = self.state
         if state is not None:
             # A state may be a view of a far larger tensor, which a file would then hold.
             state = processes.map_tensors(lambda part: part.cpu().clone(), state, "state")
         random = saving.random_state(self.rng)
-        own = {"state": state, "random": random, "random_at_start": self.random_at_start}
+        own = {"state": state, "random": random, "drawn": vars(self.drawn)}
         if (everyones := processes.collect(own)) is not None:
             content = {"identity": self.identity, "done": vars(self.done), "own": everyones}
             for name, part in self._parts().items():
                 content[name] = part.state_dict()
-            saving.write(path, content)
+            saving.write(self.path, content)
 
-    def load(self, path):
-        """Go on from the file at `path`. Raises ValueError as `saving.read` does."""
-        content = saving.read(path, self.identity)
+    def load(self):
+        """Go on from the checkpoint. Raises ValueError as `saving.read` does."""
+        content = saving.read(self.path, self.identity)
         done, own = Done(**content["done"]), content["own"][processes.rank()]
         if done.epoch + (done.batch > 0) > self.options.epochs:
             raise ValueError(
                 f"epochs must not be lowered below the {done.epoch} whole epochs and "
-                f"{done.batch} batches of checkpoint {path}, got {self.options.epochs}"
+                f"{done.batch} batches of checkpoint {self.path}, got {self.options.epochs}"
             )
         for name, part in self._parts().items():
             part.load_state_dict(content[name])
-        self.done, self.random_at_start = done, own["random_at_start"]
+        self.done, self.drawn, self.resumed = done, Drawn(**own["drawn"]), True
         if own["state"] is not None:
             self.state = processes.map_tensors(lambda s: s.to(self.device), own["state"], "state")
         saving.set_random_state(own["random"], self.rng)

@@ -3,10 +3,12 @@
 import os
 import random
 import zipfile
+from typing import Any
 
+import numpy as np
 import torch
 
-FORMAT = "companion.train 1"
+FORMAT = "companion.train 2"
 
 
 def write(path, content):
@@ -69,23 +71,30 @@ def identity(model, optimizer, scheduler, options, **others):
 
 
 def random_state(rng=None):
-    """State of torch's and Python's global generators, and of a NumPy generator if given."""
-    state = {"torch": torch.get_rng_state(), "python": random.getstate()}
+    """State of the global generators of torch, Python and NumPy, and of a NumPy one if given."""
+    state = {
+        "torch": torch.get_rng_state(),
+        "python": random.getstate(),
+        "numpy": _plain(np.random.get_state(legacy=False)),  # noqa: NPY002
+    }
     if torch.cuda.is_initialized():
         state["cuda"] = torch.cuda.get_rng_state()
     if rng is not None:
-        state["numpy"] = _plain(rng.bit_generator.state)
+        state["rng"] = _plain(rng.bit_generator.state)
     return state
 
 
 def set_random_state(state, rng=None):
-    """Put all generators back to a state that `random_state` gave."""
-    torch.set_rng_state(state["torch"])
-    random.setstate(state["python"])
-    if "cuda" in state:
-        torch.cuda.set_rng_state(state["cuda"])
-    if rng is not None:
-        rng.bit_generator.state = state["numpy"]
+    """Put the generators that are in `state` back to it; `random_state` gave it."""
+    put: dict[str, Any] = {
+        "torch": torch.set_rng_state,
+        "python": random.setstate,
+        "numpy": np.random.set_state,
+        "cuda": torch.cuda.set_rng_state,
+        "rng": lambda of_rng: setattr(rng.bit_generator, "state", of_rng),
+    }
+    for name, value in state.items():
+        put[name](value)
 
 
 def _plain(state):

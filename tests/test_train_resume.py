@@ -1,0 +1,236 @@
+"""companion.train: whatever draws the batches, a resumed run is the same run, or it is refused."""
+
+# NumPy's old global generator is one of those that batches draw from.
+# ruff: noqa: NPY002
+
+import random
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from test_train import Stop, assert_same
+from torch import nn
+from torch.utils.data import DataLoader, Dataset, IterableDataset
+
+from companion.train import Options, fit
+from companion.train.processes import checksum
+
+OPTIONS = Options(epochs=3, every=2, batch_dim=0, optimizer=partial(torch.optim.Adam, lr=0.1))
+N, B = 20, 4  # five batches an epoch, a checkpoint after every second and at the end
+
+
+@pytest.fixture(autouse=True)
+def no_bars(monkeypatch):
+    monkeypatch.setenv("TQDM_DISABLE", "1")
+
+
+def row(k, noise=0.0):
+    x = torch.tensor([np.sin(k), np.cos(k), k / N], dtype=torch.float32) + noise
+    return x, x[:1].cos()
+
+
+class Rows(Dataset):
+    """N examples, with a noise of torch's if it is asked for."""
+
+    def __init__(self, noise=False):
+        self.noise = noise
+
+    def __len__(self):
+        return N
+
+    def __getitem__(self, k):
+        return row(k, torch.randn(3) if self.noise else 0.0)
+
+
+class ShuffleBuffer(IterableDataset):
+    """The examples in an order that is drawn while they are read."""
+
+    def __iter__(self):
+        buffer = list(range(8))
+        for k in range(8, N):
+            at = int(torch.randint(8, ()))
+            yield row(buffer[at])
+            buffer[at] = k
+        yield from map(row, buffer)
+
+
+def batch_of(ks, noise=0.0):
+    x, y = zip(*map(row, ks), strict=True)
+    x = torch.stack(x)
+    return x + torch.as_tensor(noise).to(x), torch.stack(y)
+
+
+def in_order(noise=lambda: 0.0):
+    for k in range(0, N, B):
+        yield batch_of(range(k, k + B), noise())
+
+
+def shuffled(permutation):
+    order = permutation(N)
+    return [batch_of(order[k : k + B]) for k in range(0, N, B)]
+
+
+def walk(step):
+    """A noise that goes on from that of the batch before."""
+    at = 0
+    while True:
+        at = at + step()
+        yield at
+
+
+def walking(step):
+    return lambda epoch: in_order(partial(next, walk(step)))
+
+
+# Each is called once in every process that trains, and returns the function of the epoch.
+EXACT = {
+    "a list": lambda: lambda epoch: list(in_order()),
+    "a generator made from the epoch": lambda: (
+        lambda epoch: in_order(partial(np.random.default_rng(epoch).normal, size=(B, 3)))
+    ),
+    "torch's permutation": lambda: lambda epoch: shuffled(torch.randperm),
+    "torch's noise as it goes": lambda: lambda epoch: in_order(partial(torch.randn, B, 3)),
+    "torch's random walk": lambda: walking(partial(torch.randn, B, 3)),
+    "a shuffle buffer": lambda: lambda epoch: DataLoader(ShuffleBuffer(), B),
+    "NumPy's global permutation": lambda: lambda epoch: shuffled(np.random.permutation),
+    "NumPy's global noise": lambda: lambda epoch: in_order(partial(np.random.normal, size=(B, 3))),
+    "Python's noise": lambda: lambda epoch: in_order(random.random),
+    "Python's random walk": lambda: walking(random.random),
+    "a DataLoader": lambda: lambda epoch: DataLoader(Rows(), B, shuffle=True),
+    "a DataLoader with noise": lambda: lambda epoch: DataLoader(Rows(noise=True), B, shuffle=True),
+    "workers with noise": lambda: (
+        lambda epoch: DataLoader(Rows(noise=True), B, shuffle=True, num_workers=2)
+    ),
+    "persistent workers": lambda: constant(persistent()),
+}
+
+
+def constant(value):
+    return lambda epoch: value
+
+
+def persistent(noise=False):
+    return DataLoader(Rows(noise), B, shuffle=True, num_workers=2, persistent_workers=True)
+
+
+class Net(nn.Sequential):
+    """Draws from torch's generator and Python's in every update, as batches may do."""
+
+    def __init__(self):
+        with torch.random.fork_rng():
+            torch.manual_seed(3)
+            super().__init__(nn.Linear(3, 8), nn.Dropout(0.5), nn.Linear(8, 1))
+
+    def forward(self, x):
+        return super().forward(x) * random.random() if self.training else super().forward(x)
+
+
+def run(kind, checkpoint=None, updates=None):
+    """A training in a process of its own, as far as generators go, that may be interrupted."""
+    np.random.seed(0)  # as a script of old does
+    counted = iter(range(15 if updates is None else updates))
+
+    def loss(output, y):
+        if next(counted, None) is None:
+            raise Stop
+        return nn.functional.mse_loss(output, y)
+
+    model = Net()
+    history = fit(model, loss, kind(), OPTIONS, checkpoint=checkpoint)
+    return model.state_dict(), history
+
+
+@pytest.mark.parametrize("kind", EXACT)
+def test_resumed_anywhere_it_is_the_same_run(tmp_path, kind):
+    straight = run(EXACT[kind])
+    # Within the first epoch, after it, within the second, and after two.
+    for updates in (3, 5, 8, 10):
+        path = tmp_path / f"{updates}.pt"
+        with pytest.raises(Stop):
+            run(EXACT[kind], path, updates)
+        weights, history = run(EXACT[kind], path)
+        assert history == straight[1]
+        assert_same(dict(weights), dict(straight[0]))
+
+
+def own_generator():
+    rng = np.random.default_rng(0)
+    return lambda epoch: in_order(partial(rng.normal, size=(B, 3)))
+
+
+# What these drew in earlier epochs is not drawn again, and no state of theirs is at hand.
+REFUSED = {
+    "a generator that fit does not know": own_generator,
+    "persistent workers with noise": lambda: constant(persistent(noise=True)),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_what_cannot_be_drawn_again_is_refused_and_the_checkpoint_kept(tmp_path, kind):
+    straight = run(REFUSED[kind])
+    for updates in (5, 8, 10):
+        path = tmp_path / f"{updates}.pt"
+        with pytest.raises(Stop):
+            run(REFUSED[kind], path, updates)
+        content = path.read_bytes()
+        if updates == 5:  # the first epoch is drawn again, and the second follows it
+            assert run(REFUSED[kind], path)[1] == straight[1]
+            continue
+        seen = 2 if updates == 8 else 5
+        says = rf"batches\(1\) must give the {seen} batches .* has seen, got another batch 0,"
+        with pytest.raises(ValueError, match=says):
+            run(REFUSED[kind], path)
+        assert path.read_bytes() == content
+
+
+def changed(k):
+    """The batches in order, with one number of batch k another."""
+    batches = list(in_order())
+    batches[k][1][2, 0] += 1e-6
+    return batches
+
+
+@pytest.mark.parametrize(
+    ("updates", "batches", "says"),
+    [
+        (3, changed(1), "the 2 batches .* got another batch 1, counted from 0; it is left"),
+        (3, changed(2), None),
+        (3, [], "the 2 batches that the checkpoint has seen, got 0;"),
+        (5, changed(4), "the 5 batches .* got another batch 4, counted from 0"),
+        (5, list(in_order())[:4], "the 5 batches .* got 4;"),
+        (5, [*in_order(), *in_order()], "the 5 batches .* got more;"),
+    ],
+)
+def test_other_batches_are_refused(tmp_path, updates, batches, says):
+    path = tmp_path / "run.pt"
+    with pytest.raises(Stop):
+        run(EXACT["a list"], path, updates)
+    if says is None:  # they are others only after those that were seen
+        return run(lambda: constant(batches), path)
+    with pytest.raises(ValueError, match=rf"batches\(0\) must give {says}"):
+        run(lambda: constant(batches), path)
+
+
+def test_batches_of_a_finished_run_are_not_drawn(tmp_path):
+    straight = run(EXACT["a list"], tmp_path / "run.pt")
+    weights, history = run(lambda: constant(None), tmp_path / "run.pt")
+    assert history == straight[1]
+    assert_same(dict(weights), dict(straight[0]))
+
+
+def test_numpys_generator_is_not_seeded_and_what_is_drawn_stays_drawn():
+    run(EXACT["NumPy's global noise"])
+    drawn = np.random.normal()
+    np.random.seed(0)
+    np.random.normal(size=(15, B, 3))
+    assert drawn == np.random.normal()
+
+
+def test_a_long_tensor_is_told_apart_by_a_part_of_it():
+    """Sequences that change places are seen, and noise, shifts, dtypes and lengths."""
+    x = torch.randn(100, 64, 30, generator=torch.Generator().manual_seed(0))
+    others = [x.flip(1), x[:, [1, 0, *range(2, 64)]], x + 1e-6, x.roll(1, 0), x.double(), x[:-1]]
+    same = [x.clone(), x.transpose(0, 1).contiguous().transpose(0, 1)]
+    assert {checksum([tensor]) for tensor in same} == {checksum([x])}
+    assert len({checksum([tensor]) for tensor in [x, *others]}) == 7
