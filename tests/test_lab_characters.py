@@ -183,6 +183,10 @@ def test_a_unit_is_held_while_the_model_writes(monkeypatch):
         ]
 
 
+def test_a_stage_direction_over_two_lines_is_no_spoken_line():
+    assert clamping.mean_line("[Exit, pursued\nby a bear]\n\nPUCK:\nfour") == 4
+
+
 def test_writing_goes_on_from_what_was_written(monkeypatch):
     class Reading:
         def __init__(self, state):
