@@ -30,7 +30,7 @@ def test_complex_step_is_exact_to_rounding_and_central_difference_is_not():
     x = np.array([[0.3, 1.5], [0.7, 1.1]])
     np.testing.assert_allclose(complex_step(f, x), df(x), rtol=1e-14)
     error = np.abs(central_difference(f, x) - df(x)).max()
-    assert 1e-13 < error < 1e-7
+    assert 1e-13 < error < 3e-9  # the right step: with another rounding or curvature is larger
 
 
 @pytest.mark.parametrize("method", ["complex", "central"])
@@ -47,7 +47,9 @@ def test_check_gradients_finds_the_wrong_one(method):
     assert report.errors["a"] <= report.tolerance < report.errors["b"]
     lines = str(report).splitlines()
     assert lines[1].split() == ["value", "shape", "error", "verdict"]
-    assert lines[2].endswith("right") and lines[3].endswith("WRONG")
+    bound = "< 1e-12" if method == "complex" else "< 1e-09"
+    assert " ".join(lines[2].split()) == f"a (2,) {bound} right"
+    assert " ".join(lines[3].split()) == "b () 0.008 WRONG"
 
 
 @pytest.mark.parametrize(("method", "tolerance"), [("complex", 1e-11), ("central", 1e-7)])
@@ -66,7 +68,8 @@ def test_a_problem_has_nothing_that_hides_an_error():
         names = [*cell.parameters, "xs", *(f"{name}_0" for name in cell.states)]
         assert [*problem.arrays] == names
         for name, value in problem.arrays.items():
-            assert value.all() and value.std() == pytest.approx(1 if name == "xs" else 0.5, rel=0.4)
+            assert value.all() and abs(value.mean()) < 0.3
+            assert value.std() == pytest.approx(1 if name == "xs" else 0.5, rel=0.4)
         assert problem.dys.all() and all(d.all() for d in problem.dstate)
 
 

@@ -175,11 +175,21 @@ def test_count_refuses(text, K, order, words):
         ngram.count(text, K, order)
 
 
+@pytest.mark.parametrize("order", [1, 3])
+def test_every_history_has_its_share_and_no_other(order):
+    counts = ngram.count(TEXT, K, order)
+    histories = [1, *map(len, counts.keys)][:order]
+    for smooth in SMOOTH.values():
+        assert [len(rest) for rest in smooth(counts, order).rest] == histories
+
+
 def test_models_refuse():
     counts = ngram.count(TEXT, K, 3)
     for smooth in SMOOTH.values():
         with pytest.raises(ValueError, match="order must be a whole number in 1 … 3, got 4"):
             smooth(counts, 4)
+        with pytest.raises(ValueError, match="order must be a whole number in 1 … 3, got 2.0"):
+            smooth(counts, 2.0)
     with pytest.raises(ValueError, match="discounts must be 1 or 3, got 2"):
         ngram.kneser_ney(counts, discounts=2)
     with pytest.raises(ValueError, match="text must be in 0 … 4, got 0 … 5"):

@@ -470,6 +470,18 @@ def test_an_operator_without_biases_gives_zeros(name):
         np.testing.assert_array_equal(ours[key], array)
 
 
+def test_what_an_operator_does_not_say_is_its_default():
+    cell = CELLS["gru"]
+    params = draw(cell, 1, False, rng)
+    model = to_onnx(cell, params, reset_after=False)
+    (node,) = (node for node in model.graph.node if node.op_type == "GRU")
+    (said,) = (a for a in node.attribute if a.name == "linear_before_reset")
+    node.attribute.remove(said)
+    assert_same_bits(from_onnx(cell, model, reset_after=False), params)
+    with pytest.raises(ValueError, match="linear_before_reset of the operator must be 1 for gru"):
+        from_onnx(cell, model)
+
+
 def test_keys_of_the_rest_of_a_model_are_left_alone():
     assert_same_bits(from_torch(lstm, params | {"weight": np.zeros(3)}), params)
 

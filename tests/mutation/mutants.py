@@ -31,8 +31,9 @@ OTHER_OPERATORS = {
     ast.In: (ast.NotIn,),
     ast.NotIn: (ast.In,),
 }
-# What an error says, and types in annotations and overloads, are no part of what is computed.
-NO_PART = (ast.Raise, ast.JoinedStr, ast.Import, ast.ImportFrom)
+# What an error says, types in annotations and overloads, and what is asserted for the type checker
+# are no part of what is computed.
+NO_PART = (ast.Assert, ast.Raise, ast.JoinedStr, ast.Import, ast.ImportFrom)
 NO_FIELD = ("annotation", "returns")
 # zip(…, strict=True) finds a mistake in the lines around it: where there is none, it is the same.
 NO_KEYWORD = ("strict",)

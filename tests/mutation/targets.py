@@ -50,4 +50,16 @@ TARGETS = (
         first=along_one_direction,
     ),
     Target(("companion/scores.py",), ("scores",), (), 0.1),
+    Target(("companion/engine/checkpoint.py",), ("checkpoint",), ("memory",), 0.1),
+    Target(("companion/readout.py", "companion/optim.py"), ("readout_and_optim",), (), 0.1),
+    Target(("companion/gradcheck.py",), ("gradcheck",), (), 0.1),
+    Target(("companion/scan.py", "companion/min_lstm.py"), ("scan", "min_lstm"), (), 0.1),
+    Target(("companion/mlstm.py",), ("mlstm",), (), 0.04),
+    Target(("companion/newton.py",), ("newton",), (), 0.04),
+    Target(("companion/ctc.py",), ("ctc",), (), 0.08),
+    Target(("companion/decode.py",), ("decode",), (), 0.06),
+    Target(("companion/ngram.py",), ("ngram",), (), 0.06),
+    Target(
+        ("companion/weights/*.py",), ("weights",), ("keras_gives_the_same", "import_takes"), 0.04
+    ),
 )
