@@ -132,6 +132,13 @@ def test_adding_and_multiplication_by_the_words_of_the_paper():
         assert share == pytest.approx(0.1 + 0.9 / 49, abs=4 * np.sqrt(0.12 * 0.88 / 3000))
 
 
+@pytest.mark.parametrize("T", [4, 7, 18])
+def test_the_marks_of_short_sequences_are_in_the_first_half(T):
+    batch = tasks.adding(generator(), 500, T)
+    found = {k for k in range(len(batch.xs)) if (batch.xs[k, :, 1] == 1).any()}
+    assert found == set(range(1, T // 2))
+
+
 def test_temporal_order_by_the_words_of_the_paper():
     for relevant, windows, classes in (
         (2, [(10, 20), (50, 60)], ["XX", "XY", "YX", "YY"]),
