@@ -1,15 +1,19 @@
 import json
 import os
+import platform
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy
 from threadpoolctl import threadpool_limits
 
 from book.experiments import hs1997, timing
 from book.experiments.lab import runner, streams, training
+from book.experiments.lab.machine import machine
 from book.experiments.lab.training import Network, Settings, Task, count, examine, train, units
 from companion import forward, gate, init, tasks
 from companion.gradcheck import check_cell
@@ -285,6 +289,15 @@ def test_a_run_is_found_again_whatever_the_order_of_its_job(tmp_path, monkeypatc
     for job in ({"T": 1, "seed": 0}, {"seed": 0, "T": 1}):
         runner.run("name", "help", {"seeds": 1}, lambda seeds, job=job: [job], lambda job: {})
     assert len(json.loads((tmp_path / "name.json").read_text())["runs"]) == 1
+
+
+def test_a_machine_is_named_with_its_libraries():
+    found = machine(["numpy", "scipy", "no-such-library"])
+    assert found["python"] == platform.python_version() and "no-such-library" not in found
+    assert [found[name] for name in ("numpy", "scipy")] == [np.__version__, scipy.__version__]
+    info = Path("/proc/cpuinfo")
+    if info.exists() and "model name" in info.read_text():
+        assert f": {found['processor']}\n" in info.read_text()
 
 
 def test_runs_have_one_thread_and_name_a_commit_that_was_changed(tmp_path, monkeypatch):

@@ -429,6 +429,12 @@ def test_lists_are_of_the_parts_and_voices_that_were_not_trained_on(monkeypatch)
     assert nbest.errors("a", "abc") == 2
 
 
+def test_only_sure_blanks_become_one():
+    blank = np.array([0.9995, 0.9995, 0.99, 0.99, 0.9995, 0.5, 0.9995, 0.9995])
+    log_p = np.log(np.stack([blank, 1 - blank], 1))
+    np.testing.assert_array_equal(nbest.compact(log_p), log_p[[0, 2, 3, 4, 5, 6]].round(2))
+
+
 def test_the_words_outside_are_in_another_order():
     parts = nbest.material(0)
     grammar = nbest.sentences(np.random.default_rng(0), 550)
