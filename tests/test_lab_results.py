@@ -7,6 +7,7 @@ import base64
 import hashlib
 import importlib
 import json
+from collections import namedtuple
 from importlib.resources import files
 
 import numpy as np
@@ -153,7 +154,7 @@ def test_norms_of_gradients_come_out_again(method, monkeypatch):
 @pytest.mark.parametrize("bias", [-2, 1, 2])
 def test_updates_of_newtons_method_come_out_again(bias, monkeypatch):
     solver = experiment("newton")
-    job = {"network": "drawn", "seed": 0, "bias": bias, "scale": 1}
+    job = {"network": "drawn", "seed": 1, "bias": bias, "scale": 1}
     stored, inputs = stored_run("newton", job), solver.network(job)[1]
     assert hashlib.sha256(inputs.tobytes()).hexdigest() == stored["data"]
     monkeypatch.setitem(solver.SETTINGS, "lengths", solver.SETTINGS["lengths"][:4])
@@ -161,6 +162,38 @@ def test_updates_of_newtons_method_come_out_again(bias, monkeypatch):
     for name in ("plain", "bounded"):
         assert found["updates"][name] == stored["updates"][name][:4]
     assert abs(found["exponent"] - stored["exponent"]) < 1.1e-5
+
+
+def test_newtons_method_ends_within_a_hundred_roundings(monkeypatch):
+    solver = experiment("newton")
+    guess = namedtuple("guess", "states residual")
+    xs, met = np.zeros((1, 1, 1)), []
+
+    def newton(cell, params, xs, state, inside):
+        for residual in residuals:
+            met.append(residual)
+            yield guess(np.array([-9.0, 2.0]), residual)
+
+    monkeypatch.setattr(solver, "newton", newton)
+    bound = 100 * np.finfo(float).eps * 10  # of 1 + the largest state
+    residuals = [1.0, 1.1 * bound, 0.9 * bound, 0.0]
+    assert solver.updates(None, xs, None) == (2, 0.9 * bound) and len(met) == 3
+    residuals = [1.0] * 200
+    assert solver.updates(None, xs, None) == (None, 1.0) and len(met) == 3 + 101
+
+
+def test_the_exponent_is_that_of_the_gate_that_forgets(monkeypatch):
+    """Where nothing comes back by the hidden state, the cell state shrinks by f at every step."""
+    solver = experiment("newton")
+    params, xs = solver.network({"seed": 0, "bias": 0, "scale": 0})
+    params = {name: 0 * value for name, value in params.items()}
+    solver.gate(solver.LSTM, params["bias_ih"], "f")[:] = 2.0
+    assert abs(solver.exponent(params, xs[:8]) + np.log1p(np.exp(-2))) < 1e-12
+    lengths = []
+    monkeypatch.setattr(solver, "updates", lambda params, xs, inside: (1, 0.0))
+    monkeypatch.setattr(solver, "exponent", lambda params, xs: lengths.append(len(xs)) or 0.0)
+    solver.outcome({"network": "drawn", "seed": 0, "bias": 0, "scale": 1})
+    assert lengths == [1024]
 
 
 def test_stored_weights_count_as_far_as_they_did():
