@@ -51,7 +51,7 @@ def followed(tensors):
         or torch._C._len_torch_dispatch_stack() > 0
         or any([type(value) not in ORDINARY for value in tensors])
         or (torch._C._len_torch_function_stack() > 0 and _function_modes())
-        or torch.onnx.is_in_onnx_export()
+        or (torch._C._get_tracing_state() is not None and torch.onnx.is_in_onnx_export())
     )
 
 
