@@ -88,6 +88,11 @@ def test_the_rule_takes_errors_below_its_limit_and_no_larger_ones(name):
             assert solved(outputs, batch).tolist() == [right] + [True] * (B - 1)
 
 
+def test_a_network_that_does_not_decide_solves_nothing():
+    batch = tasks.anbn(generator(), 20)
+    assert not tasks.anbn_solved(np.full_like(batch.targets, 0.5), batch).any()
+
+
 @pytest.mark.parametrize("name", TASKS)
 def test_the_rule_wants_outputs_for_every_target(name):
     make, solved, _ = TASKS[name]
