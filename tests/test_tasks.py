@@ -368,6 +368,22 @@ def test_training_stops_by_the_last_2000_sequences():
     assert tasks.finished(correct, errors, wrong=1)
 
 
+def test_an_error_of_just_the_limit_is_too_large():
+    """Or a network that always answers 1/2 would pass for one that counts."""
+    batch = tasks.anbn(generator(), 20)
+    assert not tasks.anbn_solved(np.full_like(batch.targets, 0.5), batch).any()
+    for sign in (-1, 1):
+        outputs = batch.targets + sign * np.float32(0.25)
+        assert not tasks.within(outputs, batch, 0.25).any()
+        assert tasks.within(outputs, batch, 0.2501).all()
+    assert not tasks.finished([True] * 4, [0.25] * 4, limit=0.25, window=4)
+    assert tasks.finished([True] * 4, [0.25] * 4, limit=0.2501, window=4)
+    # Only the window counts, and as many as it may be wrong.
+    assert tasks.finished([False, *[True] * 4], [9.0, *[0.25] * 4], limit=0.2501, window=4)
+    assert tasks.finished([True, True, False, False], [0.0] * 4, wrong=2, window=4)
+    assert not tasks.finished([True, False, False, False], [0.0] * 4, wrong=2, window=4)
+
+
 def test_mean_error_counts_targets_only():
     batch = tasks.measure_delays(generator(), 3, 10, (0, 1), 2)
     outputs = batch.targets + 0.25 + 100 * ~batch.mask[..., None]
