@@ -37,7 +37,7 @@ def test_each_process_takes_its_part_and_all_know_the_sums(tmp_path):
 
     def run(k):
         batch = whole, {"a": [whole.T, torch.arange(5)]}
-        (x, y), count = processes.share(batch, (1, 0), cpu)
+        (x, y), count, _ = processes.share(batch, (1, 0), cpu)
         sums = processes.sum_up((float(k), 2.5), batch, cpu, "batch 0")
         return x, y, count, sums, processes.collect(("of", k)), processes.size(), processes.rank()
 

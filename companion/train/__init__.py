@@ -2,12 +2,13 @@
 
 Needs PyTorch and tqdm: `pip install "lstm-companion[torch]"`. The smallest use is
 
-    history = fit(model, loss, lambda epoch: [(x, y)])
+    history = fit(model, loss, [(x, y)])
 
 and everything else is an entry of `Options`.
 """
 
 from companion.train.fit import fit
 from companion.train.options import History, Options
+from companion.train.predict import predict
 
-__all__ = ["History", "Options", "fit"]
+__all__ = ["History", "Options", "fit", "predict"]

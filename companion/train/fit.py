@@ -1,15 +1,15 @@
 """`fit`: from the arguments through the epochs to the history."""
 
-import inspect
 import os
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch.nn.parameter import is_lazy
 
 from companion.train import processes, saving
 from companion.train.options import History, Options
@@ -19,7 +19,7 @@ from companion.train.run import Run
 def fit(
     model: torch.nn.Module,
     loss: Callable[[Any, Any], Any],
-    batches: Callable[[int], Iterable[Any]],
+    batches: Callable[[int], Iterable[Any]] | Iterable[Any],
     options: Options | None = None,
     *,
     validation: Iterable[Any] | None = None,
@@ -33,15 +33,20 @@ def fit(
     loss: a function of the model's output and y. It returns a scalar tensor, the mean over the
     sequences, and a batch then weighs as many as it has; or a pair (total, count), such as the
     sum over the valid steps of padded sequences and their number.
-    batches: a function of the epoch, counted from 0, that returns an iterable of batches (x, y).
+    batches: batches (x, y), in what can be iterated again in every epoch, such as a list or a
+    DataLoader, or a function of the epoch, counted from 0, that returns an iterable of them.
     x and y are tensors, or tuples, lists and dicts of tensors, time-major (T, B, ...) unless
-    `Options.batch_dim` says otherwise; they are moved to the model's device.
+    `Options.batch_dim` says otherwise, or a `PackedSequence`; they are moved to the model's
+    device. With several inputs, (x, lengths, y), the model is called as model(x, lengths); a
+    batch that is a dict goes whole to the model and, in place of y, to the loss.
     options: an `Options`; None means its defaults.
     validation: a list of batches (or what else can be iterated again and again) to measure the
     loss on after every epoch, in evaluation mode.
     checkpoint: path of a file to write all state to, and to resume from where it exists; the
     result is then the same, bit for bit, as that of an uninterrupted run. `Options.epochs` may
-    have been raised meanwhile, nothing else changed.
+    have been raised meanwhile, nothing else changed. The batches of the last epoch in the file
+    are drawn again, compared by a checksum, and refused where they are others. They may be drawn
+    from the global generators of torch, Python and NumPy, the last of which `fit` does not seed.
     rng: the `numpy.random.Generator` that `batches` draws from, if there is one: its state then
     goes into the checkpoint. A generator made from the epoch number needs no such care.
 
@@ -57,42 +62,55 @@ def fit(
     """
     options = Options() if options is None else options
     path = None if checkpoint is None else Path(checkpoint)
-    _check(model, batches, options, validation, path)
+    _check(model, batches, options, validation, path, rng)
+    of_epoch = batches if callable(batches) else lambda epoch: batches
     processes.join(next(model.parameters()).device)
     with _seeded(options.seed):
         run = Run(model, loss, options, validation, rng, path)
         if path is not None and path.exists():
             run.load()
         while run.done.epoch < options.epochs and not run.done.stopped:
-            run.epoch(batches)
+            run.epoch(of_epoch)
     model.eval()
     done = run.done
     if done.best_weights is not None:
         model.load_state_dict(done.best_weights)
-    return History(done.train, done.validation, done.best, done.stopped)
+    return History(done.train, done.validation, done.best, done.stopped, done.metrics)
 
 
-def _check(model, batches, options, validation, path):
-    if not callable(batches):
+def _check(model, batches, options, validation, path, rng):
+    if not callable(batches) and (
+        not isinstance(batches, Iterable) or isinstance(batches, Iterator)
+    ):
         raise ValueError(
-            "batches must be a function of the epoch that returns an iterable of (x, y), "
-            f"got {type(batches).__name__}"
+            "batches must be iterable again in every epoch, such as a list or a DataLoader, or a "
+            f"function of the epoch that returns an iterable, got {type(batches).__name__}"
         )
-    if options.carry:
-        signature = inspect.signature(model.forward)
-        try:
-            signature.bind("x", "state")
-        except TypeError as error:
-            raise ValueError(f"model must take (x, state) with carry, got {signature}") from error
+    parameters = dict(model.named_parameters())
+    if not parameters:
+        raise ValueError(f"model must have parameters to train, got {type(model).__name__}")
+    if lazy := [name for name, value in parameters.items() if is_lazy(value)]:
+        raise ValueError(
+            f"model must have all its parameters: call it once on a batch, got lazy {lazy[0]}"
+        )
+    if not isinstance(rng, np.random.Generator | None):
+        raise ValueError(f"rng must be a numpy.random.Generator, got {type(rng).__name__}")
+    if options.metrics and validation is None:
+        raise ValueError(f"metrics need validation, got metrics = {list(options.metrics)} alone")
     if validation is None and options.patience is not None:
         raise ValueError(f"patience needs validation, got patience = {options.patience} alone")
-    if validation is not None and iter(validation) is validation:
-        raise ValueError(
-            "validation must be iterable again after every epoch, such as a list, "
-            f"got {type(validation).__name__}"
-        )
-    if path is not None and not path.parent.is_dir():
-        raise ValueError(f"checkpoint must be in a folder that exists, got {path}")
+    with torch.random.fork_rng(
+        devices=[]
+    ):  # to ask a DataLoader for its iterator draws from torch's
+        if validation is not None and iter(validation) is validation:
+            raise ValueError(
+                "validation must be iterable again after every epoch, such as a list, "
+                f"got {type(validation).__name__}"
+            )
+    if path is not None:
+        if not path.parent.is_dir():
+            raise ValueError(f"checkpoint must be in a folder that exists, got {path}")
+        saving.check_extra_states(model)
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """What `fit` is told, and what it gives back."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch.optim import Optimizer
@@ -22,11 +23,19 @@ class Options:
     carry: truncated backpropagation through time. The batches of an epoch are then stretches of
     the same B sequences in order; the model is called as model(x, state) -> (y, state), with
     None as the first state of an epoch, and no gradient flows from one batch to the one before.
+    A batch may have fewer sequences than the one before it: the first of them then go on. Their
+    axis in the tensors of a state is that of torch.nn, (layers, B, H), or else the first.
     batch_dim: the axis of the sequences in every tensor of x and y, or a pair, one for x and
-    one for y: (1, 0) for x (T, B, D) and y (B, K). A tensor of one axis has only that one.
+    one for y: (1, 0) for x (T, B, D) and y (B, K), 0 for batches with the sequences first. A
+    tensor of one axis has only that one.
     seed: of torch's and Python's global generators while training. Process k takes seed + k for
     torch, so that dropout differs between processes.
     every: updates from one checkpoint to the next within an epoch. Each epoch ends with one.
+    metrics: what to measure on the validation batches beside the loss: functions by name, which
+    take and return what the loss does.
+    on_epoch: a function of the number of an epoch, from 0, and of a dict of what came out of it:
+    "train", "validation" and the metrics. It is called in process 0 after every epoch, before
+    the checkpoint; an epoch that is cut short in between is reported again.
     Raises ValueError for a value outside its range.
     Sources: Williams and Peng (1990) for truncation, Pascanu, Mikolov and Bengio (2013) for
     clipping, Prechelt (1998) for early stopping.
@@ -41,12 +50,21 @@ class Options:
     batch_dim: int | tuple[int, int] = 1
     seed: int = 0
     every: int = 100
+    metrics: Mapping[str, Callable[[Any, Any], Any]] = field(default_factory=dict, hash=False)
+    on_epoch: Callable[[int, dict[str, float]], Any] | None = None
 
     def __post_init__(self) -> None:
         for name in ("epochs", "patience", "every"):
             value = getattr(self, name)
             if value is not None and not value >= 1:
                 raise ValueError(f"{name} must be at least 1, got {value!r}")
+        for name in ("optimizer", "schedule"):
+            value = getattr(self, name)
+            if value is not None and not callable(value):
+                raise ValueError(
+                    f"{name} must be a function that makes one, such as partial(torch.optim.Adam, "
+                    f"lr=0.01), got an instance of {type(value).__name__}"
+                )
         if self.clip is not None and not self.clip > 0:
             raise ValueError(f"clip must be positive, got {self.clip!r}")
 
@@ -57,10 +75,12 @@ class History:
 
     train: mean loss of each epoch while its updates were made. validation: loss after each
     epoch; empty without validation. best: the epoch of the lowest validation loss, counted from
-    0, None without validation. stopped: whether patience ended the training early.
+    0, None without validation. stopped: whether patience ended the training early. metrics: by
+    name, each of `Options.metrics` after each epoch.
     """
 
     train: list[float]
     validation: list[float]
     best: int | None
     stopped: bool
+    metrics: dict[str, list[float]] = field(default_factory=dict)

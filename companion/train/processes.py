@@ -5,6 +5,7 @@ import zlib
 
 import torch
 import torch.distributed as dist
+from torch.nn.utils.rnn import PackedSequence
 
 
 def join(device):
@@ -33,30 +34,75 @@ def collect(item):
     return items
 
 
+def inputs_and_y(batch):
+    """What of a batch the model is called with, a tuple, and what the loss compares with."""
+    if type(batch) is dict:
+        return (batch,), batch
+    if isinstance(batch, PackedSequence | torch.Tensor) or not isinstance(batch, tuple | list):
+        got = type(batch).__name__
+    elif len(batch) < 2:
+        got = f"{type(batch).__name__} of {len(batch)}"
+    else:
+        *inputs, y = batch
+        return tuple(inputs), y
+    raise ValueError(
+        "batches must give pairs (x, y), or several inputs and y, such as (x, lengths, y), or "
+        f"dicts, got {got}"
+    )
+
+
 def share(batch, batch_dim, device):
-    """This process's sequences of a batch, (x, y) on the device, and how many they are."""
-    if not isinstance(batch, tuple | list) or len(batch) != 2:
-        raise ValueError(f"batches must give pairs (x, y), got {type(batch).__name__}")
+    """This process's sequences of a batch, (*inputs, y) on the device.
+
+    Beside it, how many they are, and how many the batch has.
+    """
     dims = batch_dim if isinstance(batch_dim, tuple) else (batch_dim, batch_dim)
     sizes, counts = [], []
 
-    def part_of(tensor, dim):
-        dim = min(dim, tensor.ndim - 1)
-        part = tensor.tensor_split(size(), dim)[rank()]
-        sizes.append(tensor.shape[dim])
-        counts.append(part.shape[dim])
+    def part_of(leaf, dim):
+        if isinstance(leaf, PackedSequence):
+            if size() > 1:
+                raise ValueError(
+                    "batches must give padded tensors and their lengths to several processes, "
+                    "and the model pack them, got a PackedSequence"
+                )
+            whole, part = int(leaf.batch_sizes[0]), leaf
+            sizes.append(whole)
+            counts.append(whole)
+        else:
+            dim = min(dim, leaf.ndim - 1)
+            part = leaf.tensor_split(size(), dim)[rank()]
+            sizes.append(leaf.shape[dim])
+            counts.append(part.shape[dim])
         return part.to(device)
 
-    parts = tuple(
-        map_tensors(lambda tensor, dim=dim: part_of(tensor, dim), whole, name)
-        for whole, dim, name in zip(batch, dims, "xy", strict=True)
-    )
+    inputs, y = inputs_and_y(batch)
+    parts = [map_tensors(lambda leaf: part_of(leaf, dims[0]), whole, "x") for whole in inputs]
+    parts.append(map_tensors(lambda leaf: part_of(leaf, dims[1]), y, "y"))
     if len(set(sizes)) != 1 or sizes[0] < size():
         raise ValueError(
             "x and y must have the same number of sequences in every tensor, and at least one "
             f"for each of {size()} processes, got {sizes} along batch_dim = {batch_dim}"
         )
-    return parts, counts[0]
+    return tuple(parts), counts[0], sizes[0]
+
+
+def first_of(state, before, now):
+    """The state of the first `now` of the `before` sequences that it is of.
+
+    Their axis is that of torch.nn, the second of three, or else the first.
+    """
+    if size() > 1:
+        raise ValueError(
+            "batches must have the same number of sequences in all of an epoch, with carry in "
+            f"several processes, got {now} after {before}"
+        )
+
+    def cut(part):
+        axis = 1 if part.ndim == 3 and part.shape[1] == before else 0
+        return part.narrow(axis, 0, now) if part.shape[axis] == before else part
+
+    return map_tensors(cut, state, "state")
 
 
 def sum_up(part, batch, device, where):
@@ -86,7 +132,13 @@ def checksum(batch):
     than 1 % of an update. n is odd, so that no axis of a power of two is met at one place only.
     """
     content: list[torch.Tensor] = []
-    map_tensors(content.append, batch, "batch")
+
+    def note(leaf):
+        content.extend(
+            [leaf] if isinstance(leaf, torch.Tensor) else (p for p in leaf if p is not None)
+        )
+
+    map_tensors(note, batch, "batch")
     total = 0
     for tensor in content:
         numbers = tensor.detach().reshape(-1)[:: tensor.numel() // 65536 | 1]
@@ -95,8 +147,11 @@ def checksum(batch):
 
 
 def map_tensors(function, tree, name):
-    """The tree with the function applied to every tensor. name: what errors call the tree."""
-    if isinstance(tree, torch.Tensor):
+    """The tree with the function applied to every tensor and PackedSequence.
+
+    name: what errors call the tree.
+    """
+    if isinstance(tree, torch.Tensor | PackedSequence):
         return function(tree)
     if type(tree) in (tuple, list):
         return type(tree)(map_tensors(function, part, name) for part in tree)

@@ -1,8 +1,10 @@
 """One training run: its updates, its validation, and all that it must remember."""
 
+import inspect
 import math
 import operator
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -25,6 +27,7 @@ class Done:
     weight: float = 0.0
     train: list[float] = field(default_factory=list)
     validation: list[float] = field(default_factory=list)
+    metrics: dict[str, list[float]] = field(default_factory=dict)
     best: int | None = None
     best_weights: dict | None = None
     stopped: bool = False
@@ -38,6 +41,8 @@ class Run:
         self.validation, self.rng, self.path = validation, rng, path
         self.device = next(model.parameters()).device
         self.optimizer = options.optimizer(model.parameters())
+        if isinstance(self.optimizer, torch.optim.LBFGS):
+            raise ValueError("optimizer must make a step from one gradient, got LBFGS")
         self.scheduler: Any = options.schedule(self.optimizer) if options.schedule else None
         self.on_plateau = isinstance(self.scheduler, ReduceLROnPlateau)
         if self.on_plateau and validation is None:
@@ -48,12 +53,15 @@ class Run:
             self.scheduler,
             options,
             validation=validation is not None,
+            metrics=sorted(options.metrics),
             rng=None if rng is None else type(rng.bit_generator).__name__,
             processes=processes.size(),
         )
-        self.parallel = DistributedDataParallel(model) if processes.size() > 1 else model
-        self.done = Done()
-        self.state = None  # carried from batch to batch
+        self.parallel = model
+        if processes.size() > 1:
+            self.parallel = DistributedDataParallel(model, find_unused_parameters=True)
+        self.done = Done(metrics={name: [] for name in options.metrics})
+        self.carried = None  # from batch to batch: a state, and of how many sequences
         self.drawn: Any = None  # of this epoch; between two epochs, of the one before
         self.resumed = False  # with nothing drawn again yet
 
@@ -75,8 +83,11 @@ class Run:
         done.train.append(done.total / done.weight)
         if self.validation is not None:
             self._validate()
+        if self.options.on_epoch is not None and processes.rank() == 0:
+            lists = {"train": done.train, "validation": done.validation, **done.metrics}
+            self.options.on_epoch(done.epoch, {k: v[-1] for k, v in lists.items() if v})
         done.epoch, done.batch, done.total, done.weight = done.epoch + 1, 0, 0.0, 0.0
-        self.state = None
+        self.carried = None
         self.save()
 
     def _still_to_do(self, batches):
@@ -100,7 +111,9 @@ class Run:
     def _update(self, batch):
         done = self.done
         where = f"batch {done.batch} of epoch {done.epoch}, both counted from 0"
-        scaled, total, weight, self.state = self._score(self.parallel, batch, self.state, where)
+        scaled, (total, weight), self.carried = self._score(
+            self.parallel, batch, self.carried, where
+        )
         self.optimizer.zero_grad()
         scaled.backward()
         limit = math.inf if self.options.clip is None else self.options.clip
@@ -116,61 +129,73 @@ class Run:
 
     @torch.no_grad()
     def _validate(self):
-        done, state, all_total, all_weight = self.done, None, 0.0, 0.0
+        done, carried, metrics = self.done, None, self.options.metrics
+        sums = [0.0] * (2 + 2 * len(metrics))
         self.model.eval()
         for k, batch in enumerate(_bar(self.validation, "validation")):
             where = f"validation batch {k} after epoch {done.epoch}, both counted from 0"
-            _, total, weight, state = self._score(self.model, batch, state, where)
-            all_total += total
-            all_weight += weight
-        if all_weight == 0:
+            _, more, carried = self._score(self.model, batch, carried, where, metrics)
+            sums = [a + b for a, b in zip(sums, more, strict=True)]
+        if sums[1] == 0:
             raise ValueError("validation must give at least one batch, got none")
-        done.validation.append(all_total / all_weight)
+        done.validation.append(sums[0] / sums[1])
+        for name, total, weight in zip(metrics, sums[2::2], sums[3::2], strict=True):
+            done.metrics[name].append(total / weight if weight else math.nan)
         if done.best is None or done.validation[-1] < done.validation[done.best]:
             done.best = done.epoch
-            done.best_weights = {k: v.clone() for k, v in self.model.state_dict().items()}
+            done.best_weights = saving.copy_of(self.model.state_dict())
         if self.options.patience is not None:
             done.stopped = done.epoch - done.best >= self.options.patience
         if self.on_plateau:
             self.scheduler.step(done.validation[-1])
 
-    def _score(self, call, batch, state, where):
+    def _score(self, call, batch, carried, where, metrics=MappingProxyType({})):
         """The loss of one batch, of which this process takes its part.
 
-        Returns a tensor to differentiate, total and weight of the whole batch, whose quotient is
-        the loss, and the state to carry on.
+        Returns a tensor to differentiate; total and weight of the whole batch, whose quotient is
+        the loss, and the same for each of the metrics; and what is carried on.
         """
-        (x, y), count = processes.share(batch, self.options.batch_dim, self.device)
+        (*inputs, y), count, whole = processes.share(batch, self.options.batch_dim, self.device)
         if self.options.carry:
-            output = call(x, state)
+            if carried is None:
+                _check_takes_state(self.model, inputs)
+            state, before = carried or (None, whole)
+            if whole < before:
+                state = processes.first_of(state, before, whole)
+            output = call(*inputs, state)
             if not isinstance(output, tuple) or len(output) != 2:
                 got = type(output).__name__
                 got += f" of {len(output)}" if isinstance(output, tuple) else ""
                 raise ValueError(f"model must return a pair (y, state) with carry, got {got}")
             output, state = output
-            state = processes.map_tensors(torch.Tensor.detach, state, "state")
+            carried = processes.map_tensors(torch.Tensor.detach, state, "state"), whole
         else:
-            output = call(x)
-        value, factor, weight = _loss_and_weight(self.loss(output, y), count)
-        part = (value.item() * factor, weight)
-        total, weight = processes.sum_up(part, batch, self.device, where)
+            output = call(*inputs)
+        value, factor, weight = _value_and_weight(self.loss(output, y), count, "loss")
+        part = [value.item() * factor, weight]
+        for name, metric in metrics.items():
+            measured, times, own = _value_and_weight(metric(output, y), count, f"metric {name}")
+            part += [measured.item() * times, own]
+        sums = processes.sum_up(tuple(part), batch, self.device, where)
+        total, weight = sums[:2]
         _check_finite("loss", total, where)
         if not weight > 0:
             raise ValueError(f"loss must count something in every batch, got {weight} at {where}")
         # DDP averages the gradients of n processes: times n, this is the gradient of the sum of
         # their parts. In one process the factor of a mean is exactly 1.
-        return value * (factor * processes.size() / weight), total, weight, state
+        return value * (factor * processes.size() / weight), sums, carried
 
     def save(self):
         """Write everything to the checkpoint; all processes call this, the first writes."""
         if self.path is None:
             return
-        state = self.state
+        state, sequences = self.carried or (None, 0)
         if state is not None:
             # A state may be a view of a far larger tensor, which a file would then hold.
             state = processes.map_tensors(lambda part: part.cpu().clone(), state, "state")
         random = saving.random_state(self.rng)
         own = {"state": state, "random": random, "drawn": vars(self.drawn)}
+        own["sequences"] = sequences
         if (everyones := processes.collect(own)) is not None:
             content = {"identity": self.identity, "done": vars(self.done), "own": everyones}
             for name, part in self._parts().items():
@@ -190,7 +215,8 @@ class Run:
             part.load_state_dict(content[name])
         self.done, self.drawn, self.resumed = done, Drawn(**own["drawn"]), True
         if own["state"] is not None:
-            self.state = processes.map_tensors(lambda s: s.to(self.device), own["state"], "state")
+            state = processes.map_tensors(lambda s: s.to(self.device), own["state"], "state")
+            self.carried = state, own["sequences"]
         saving.set_random_state(own["random"], self.rng)
 
     def _parts(self):
@@ -198,13 +224,22 @@ class Run:
         return {name: part for name, part in parts.items() if part is not None}
 
 
-def _loss_and_weight(loss, count):
+def _value_and_weight(found, count, name):
     """Value, factor and weight: value · factor adds to the total, weight to what divides it."""
-    (value, weight), factor = (loss, 1) if isinstance(loss, tuple) else ((loss, count), count)
+    (value, weight), factor = (found, 1) if isinstance(found, tuple) else ((found, count), count)
     if not isinstance(value, torch.Tensor) or value.ndim != 0:
         got = f"shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else repr(value)
-        raise ValueError(f"loss must return a scalar tensor or a pair (total, count), got {got}")
+        raise ValueError(f"{name} must return a scalar tensor or a pair (total, count), got {got}")
     return value, factor, float(weight)
+
+
+def _check_takes_state(model, inputs):
+    signature = inspect.signature(model.forward)
+    try:
+        signature.bind(*inputs, "state")
+    except TypeError as error:
+        wants = ", ".join(["x", *["…"] * (len(inputs) - 1), "state"])
+        raise ValueError(f"model must take ({wants}) with carry, got {signature}") from error
 
 
 def _check_finite(what, value, where):

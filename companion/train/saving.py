@@ -1,6 +1,9 @@
 """Checkpoints: whole or not there, refused unless they are of this very run."""
 
+import copy
+import io
 import os
+import pickle
 import random
 import zipfile
 from typing import Any
@@ -66,8 +69,34 @@ def identity(model, optimizer, scheduler, options, **others):
     if scheduler is not None:
         entries |= {f"schedule's {key}": value for key, value in scheduler.state_dict().items()}
     for name, value in model.state_dict().items():
-        entries[name] = (tuple(value.shape), value.dtype)
+        # An extra state may be anything.
+        known = isinstance(value, torch.Tensor)
+        entries[name] = (tuple(value.shape), value.dtype) if known else type(value).__name__
     return {name: repr(value) for name, value in entries.items()}
+
+
+def copy_of(state_dict):
+    """The tensors, and the extra states, as they are now."""
+    return {
+        name: value.clone() if isinstance(value, torch.Tensor) else copy.deepcopy(value)
+        for name, value in state_dict.items()
+    }
+
+
+def check_extra_states(model):
+    """Raise ValueError for an extra state that `read` would not read."""
+    for name, value in model.state_dict().items():
+        if not isinstance(value, torch.Tensor):
+            file = io.BytesIO()
+            torch.save(value, file)
+            file.seek(0)
+            try:
+                torch.load(file, weights_only=True)
+            except pickle.UnpicklingError as error:
+                raise ValueError(
+                    f"model's extra state {name} must be made of tensors, numbers, strings, lists "
+                    f"and dicts to be in a checkpoint, got {type(value).__name__}"
+                ) from error
 
 
 def random_state(rng=None):
