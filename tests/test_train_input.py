@@ -178,19 +178,11 @@ def test_metrics_and_reports_go_on_after_a_stop(tmp_path):
     assert rows == [(k, {name: values[k] for name, values in lists.items()}) for k in range(3)]
     # By hand, for the weights of the best epoch.
     outputs = predict(model, held, carry=True)
-    found = zip(outputs, held, strict=True)
-    off, high, steps = (
-        zip(
-            *(((o - y).abs().mean(), (o > 0).sum(), y.numel()) for (o, _), (_, y) in found),
-            strict=True,
-        )
-        if isinstance(outputs[0], tuple)
-        else zip(
-            *(((o - y).abs().mean(), (o > 0).sum(), y.numel()) for o, (_, y) in found), strict=True
-        )
-    )
+    pairs = [(output, y) for output, (_, y) in zip(outputs, held, strict=True)]
+    off = [(output - y).abs().mean() for output, y in pairs]
+    high, count = sum((output > 0).sum() for output, _ in pairs), sum(y.numel() for _, y in pairs)
     assert whole.metrics["off"][whole.best] == pytest.approx(np.mean(off), rel=1e-6)
-    assert whole.metrics["high"][whole.best] == sum(high) / (2 * sum(steps))
+    assert whole.metrics["high"][whole.best] == high / (2 * count)
     with pytest.raises(ValueError, match=r"metrics was \['high', 'off'\], here it is \[\]"):
         short(replace(OPTIONS, epochs=3), validation=held, checkpoint=tmp_path / "r")
 
@@ -218,6 +210,23 @@ def test_predict_drops_nothing_out_carries_a_state_and_needs_no_y():
     readout, xs = nn.Linear(3, 1), [x for x, _ in pieces(0)]
     for batches in (xs, [(x,) for x in xs], [[x] for x in xs], [(x, None) for x in xs]):
         assert_same(predict(readout, batches), [readout(x).detach() for x in xs])
+
+
+def test_mixed_precision_is_the_models_own():
+    class Half(Reader):
+        @torch.autocast("cpu", torch.bfloat16)
+        def forward(self, x):
+            output = super().forward(x)
+            dtypes.add(self.lstm(x)[0].dtype)
+            return output
+
+    dtypes = set()
+    data = [(x, y[-1, :, 0]) for x, y in pieces(0)]
+    options = replace(PLAIN, batch_dim=1)
+    half, whole = (fit(new(kind, lambda x: x), mse, data, options) for kind in (Half, Reader))
+    assert dtypes == {torch.bfloat16} and half.train != whole.train
+    # bfloat16 has 8 bits, of which the losses of about 1 lose the last few.
+    np.testing.assert_allclose(half.train, whole.train, rtol=0.05)
 
 
 # Models and optimizers

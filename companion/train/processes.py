@@ -128,8 +128,8 @@ def sum_up(part, batch, device, where):
 def checksum(batch):
     """A number that tells batches apart.
 
-    Of a tensor of more than 65536 numbers it reads only every n-th: reading all would take longer
-    than 1 % of an update. n is odd, so that no axis of a power of two is met at one place only.
+    Of a tensor of more than 65536 numbers it reads only every n-th, so that it takes little time
+    beside an update. n is odd: an axis whose length is a power of two is met at all its places.
     """
     content: list[torch.Tensor] = []
 
