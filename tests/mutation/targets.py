@@ -43,6 +43,8 @@ def along_one_direction():
 
 # The tasks that test_tasks.py tests.
 SYNTHETIC = ("batch", "counting", "grammar", "lag", "marked", "order", "timing")
+# What of companion.nn is seen without torch.compile and without a GPU.
+LAYERS = ("batch_layout", "checks", "layer", "layers", "torch_loops")
 
 TARGETS = (
     Target(
@@ -63,6 +65,12 @@ TARGETS = (
     Target(("companion/decode.py",), ("decode",), share=0.06),
     Target(("companion/ngram.py",), ("ngram",), share=0.06),
     Target(tuple(f"companion/tasks/{name}.py" for name in SYNTHETIC), ("tasks",), share=0.02),
+    Target(
+        tuple(f"companion/nn/{name}.py" for name in LAYERS),
+        ("nn_input", "nn", "nn_autograd"),
+        ("compiles", "exports", "operators_are", "LSTM-stacked", "RNN-stacked", "GRU-stacked"),
+        0.02,
+    ),
     Target(
         ("companion/weights/*.py",), ("weights",), ("keras_gives_the_same", "import_takes"), 0.04
     ),
