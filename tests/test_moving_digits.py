@@ -57,3 +57,13 @@ def test_bad_input(change, message):
     given = {"rng": np.random.default_rng(0), "B": 1, "images": IMAGES, "T": 2, "size": 9} | change
     with pytest.raises(ValueError, match=message):
         moving_digits(**given)
+
+
+def test_digits_set_out_in_every_direction():
+    """Digits of one pixel, away from the sides: how far both of a film have moved in one step."""
+    films = moving_digits(np.random.default_rng(4), 400, np.ones((1, 1, 1)), 2, size=50)
+    inner = (films[0, :, 1:-1, 1:-1].sum((1, 2)) == 2) & (films[1].sum((1, 2)) == 2)
+    places = films[:, inner].nonzero()
+    moved = [np.diff(place.reshape(2, -1, 2).sum(-1), axis=0).ravel() for place in places[2:]]
+    for way in moved:
+        assert set(way) == {-2, 0, 2} and abs(way.mean()) < 0.3

@@ -56,6 +56,13 @@ def test_the_facts_alone_give_the_answer(facts):
         assert len({words[0] for words in told}) == 1 or facts == 3
 
 
+def test_who_had_a_thing_last_is_a_fact():
+    for story in DRAWN[2]:
+        met = [k for k, words in enumerate(story.sentences) if words[-1] == story.question[3]]
+        assert met[-1] in story.facts
+    assert all(row[1] == "went" for story in DRAWN[1] for row in story.sentences)
+
+
 @pytest.mark.parametrize("facts", LONGEST)
 def test_lengths_and_words(facts):
     lengths = [len(story.sentences) for story in DRAWN[facts]]

@@ -388,6 +388,8 @@ def test_mean_error_counts_targets_only():
     batch = tasks.measure_delays(generator(), 3, 10, (0, 1), 2)
     outputs = batch.targets + 0.25 + 100 * ~batch.mask[..., None]
     np.testing.assert_allclose(tasks.mean_error(outputs, batch), 0.25, rtol=1e-6)
+    batch = tasks.anbn(generator(), 20)  # of three outputs the mean, too
+    np.testing.assert_allclose(tasks.mean_error(batch.targets + 0.25, batch), 0.25, rtol=1e-6)
 
 
 @pytest.mark.parametrize(
