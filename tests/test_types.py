@@ -25,6 +25,7 @@ INSIDE = {
     "companion.engine.scalar",
     "companion.nn.batch_layout",
     "companion.nn.checks",
+    "companion.nn.cuda_graphs",
     "companion.nn.function",
     "companion.nn.operators",
     "companion.nn.torch_loops",
