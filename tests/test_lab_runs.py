@@ -187,6 +187,16 @@ def test_the_tasks_of_1997(given):
             assert (middle.T == middle[:, 0]).all() != random
 
 
+def test_no_seed_counts_that_had_a_part_in_the_choice():
+    first = Counter()
+    for job in hs1997.jobs(range(14)):
+        first[job["task"]] = min(first.get(job["task"], 99), job["seed"])
+    chosen = {"random lag, p = 100", "adding, T = 500"}
+    assert first == {name: 4 * (name in chosen) for name in hs1997.EXPERIMENTS}
+    assert min(job["seed"] for job in ablations.jobs(range(40))) == 10
+    assert min(job["seed"] for job in timing.jobs(range(40))) == 10
+
+
 def test_the_proof_of_reber_asks_for_both_sets():
     met = set()
 

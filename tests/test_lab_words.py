@@ -319,6 +319,14 @@ def test_ranks_and_frequencies_of_zipfs_law():
     assert falling["slopes"]["least squares"] == pytest.approx(1, abs=0.02)
 
 
+def test_a_slope_needs_words_that_come_often_to_its_last_rank():
+    p = 1 / np.arange(1, 50_001.0)
+    counts = np.random.default_rng(1).multinomial(700_000, p / p.sum())
+    ordered = np.sort(counts)[::-1]
+    assert ordered[2999] >= texts.LEAST > ordered[8999]
+    assert set(texts.zipf(counts[counts > 0])["slopes"]) == {"first", "least squares"}
+
+
 HEADED = " <eos> = One = <eos> <eos> it is <eos> = Not = <eos> a = heading = <eos> <eos> "
 
 
