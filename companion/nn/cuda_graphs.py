@@ -1,7 +1,7 @@
 """A sequence on a GPU as one CUDA graph: recorded once for each shape, then launched as a whole.
 
-The loop over steps launches some ten small kernels a step, each in more time than it runs. A graph
-launches all of them at once, and gives the same bits.
+The loop over steps sends the GPU some ten small kernels a step, and from Python that takes most of
+the time (`benchmarks/gpu.py`). A graph sends all of them at once.
 """
 
 from collections import OrderedDict
