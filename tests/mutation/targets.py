@@ -72,6 +72,12 @@ TARGETS = (
         0.02,
     ),
     Target(
+        ("companion/train/*.py",),
+        ("train", "train_processes", "train_resume", "train_input"),
+        ("killed_at_any_moment", "survive_a_kill", "worker"),
+        0.03,
+    ),
+    Target(
         ("companion/weights/*.py",), ("weights",), ("keras_gives_the_same", "import_takes"), 0.04
     ),
 )

@@ -19,7 +19,7 @@ from .targets import ROOT
 
 OPTIONS = ["-x", "-q", "-p", "no:cacheprovider"]
 OURS = tuple(str(ROOT / folder) + os.sep for folder in ("companion", "book", "tests"))
-SECONDS = 20  # of processor time: a loop without an end counts as killed
+SECONDS = 30  # of processor time: a loop without an end counts as killed
 WAIT = 300  # seconds on the clock: so does a wait without an end
 SURVIVED, KILLED, BROKEN = range(3)
 
