@@ -286,7 +286,7 @@ def test_a_result_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
 
 def test_a_run_is_found_again_whatever_the_order_of_its_job(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["name", "--folder", str(tmp_path)])
-    for job in ({"T": 1, "seed": 0}, {"seed": 0, "T": 1}):
+    for job in ({"seed": 0, "T": 1}, {"T": 1, "seed": 0}):
         runner.run("name", "help", {"seeds": 1}, lambda seeds, job=job: [job], lambda job: {})
     assert len(json.loads((tmp_path / "name.json").read_text())["runs"]) == 1
 

@@ -282,10 +282,10 @@ def test_spelling_compares_the_share_of_pieces():
 
 
 def test_statistics_of_texts_on_both_sides(monkeypatch):
-    train = [line.split() for line in ("a a b", "b c", "d <unk>")]
+    train = [line.split() for line in ("a a b", "b c", "d <unk> e")]
     test = [line.split() for line in ("a x", "x y", "b c")]
     found = texts.statistics(train, test, "line")
-    assert found["once"] == 3 and found["unseen_types"] == 2 / 5 and found["unseen"] == 3 / 6
+    assert found["once"] == 4 and found["unseen_types"] == 2 / 5 and found["unseen"] == 3 / 6
     assert found["copies"]["exact"] == 1
 
 
