@@ -297,7 +297,7 @@ def test_a_machine_is_named_with_its_libraries():
     assert [found[name] for name in ("numpy", "scipy")] == [np.__version__, scipy.__version__]
     info = Path("/proc/cpuinfo")
     if info.exists() and "model name" in info.read_text():
-        assert f": {found['processor']}\n" in info.read_text()
+        assert f"model name\t: {found['processor']}\n" in info.read_text()
 
 
 def test_runs_have_one_thread_and_name_a_commit_that_was_changed(tmp_path, monkeypatch):

@@ -9,6 +9,7 @@ pytest.importorskip("sklearn")
 from fit_cases import Fit, rates, same  # noqa: E402
 
 from book.experiments import (  # noqa: E402
+    energy,
     moving_digits,
     number_words,
     pitfalls,
@@ -534,10 +535,13 @@ def test_a_pitfall_is_trained_as_it_says(monkeypatch):
         assert max(abs(g.sum()) for g in orders[name, 0][1]) < 1e-5
     own, soft = (orders[name, 0][1][0] for name in ("right", "softmax before cross-entropy"))
     assert own.norm() > 2 * soft.norm()  # a softmax of a softmax is nearly flat
-    # Each gradient is that of its own batch, not of all so far.
-    assert all(g.abs().max() <= 1 for g in orders["right", 0][1])
-    first = orders["right", 0], orders["right", 1]
-    assert not torch.equal(first[0][1][0], first[1][1][0])
+    # Each gradient is that of its own batch, not of all so far: it comes again with the batch.
+    gradients.clear()
+    with torch.random.fork_rng():
+        pitfalls.train(pitfalls.RIGHT | {"shuffled": False}, 1e-9, data, 0)
+    for (_, first), (_, again) in zip(gradients[:3], gradients[3:], strict=True):
+        assert torch.allclose(first, again, atol=1e-5)
+    assert not torch.equal(orders["right", 0][1][0], orders["right", 1][1][0])
 
 
 def test_answers_are_counted_on_the_right_part(monkeypatch):
@@ -586,3 +590,23 @@ def test_the_answer_is_the_largest_output():
 
     for B in (1, 6, 20):
         assert pitfalls.right(model, (xs, wrong), B) == 13
+
+
+# Demand for electricity
+
+
+def test_a_network_of_demand_gets_its_seed_its_settings_and_no_future(monkeypatch):
+    calls = []
+
+    def forecasts(series, workday, split, seed, future, **settings):
+        calls.append((seed, future, settings))
+        return np.zeros((len(split.test), 48, 3)), None
+
+    monkeypatch.setattr(energy, "lstm_forecasts", forecasts)
+    for future in (False, True):
+        energy.outcome({"method": "lstm", "tomorrow": future, "seed": 3})
+        assert {(seed, told) for seed, told, _ in calls} == {(3, future)}
+        assert all(settings == energy.SETTINGS["lstm"] for *_, settings in calls)
+        calls.clear()
+    energy.outcome({"choice": True, "method": "lstm", "other": {"H": 16}, "seed": 100})
+    assert calls[0] == (100, False, energy.SETTINGS["lstm"] | {"H": 16})

@@ -182,6 +182,12 @@ def test_newtons_method_ends_within_a_hundred_roundings(monkeypatch):
     assert solver.updates(None, xs, None) == (None, 1.0) and len(met) == 3 + 101
 
 
+def test_the_character_model_reads_the_test_part_in_newtons_experiment():
+    _, xs = experiment("newton").reading()
+    model, text = experiment("newton").characters.load(), experiment("clamping").characters.parts()
+    assert "".join(model.alphabet[k] for k in xs[:, 0].argmax(-1)) == text["test"][:256]
+
+
 def test_the_exponent_is_that_of_the_gate_that_forgets(monkeypatch):
     """Where nothing comes back by the hidden state, the cell state shrinks by f at every step."""
     solver = experiment("newton")

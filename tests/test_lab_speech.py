@@ -160,6 +160,8 @@ def test_an_utterance_sounds_as_its_ways_say():
     masked = digit_strings.utterance(waves, digits, ("mask",), np.random.default_rng(0))
     np.testing.assert_array_equal(masked.x[masked.x != 0], plain.x[masked.x != 0])
     assert (masked.x == 0).mean() > 0.015 and (plain.x == 0).mean() < 0.01
+    steps = digit_strings.steps(plain.x)  # four frames each
+    np.testing.assert_array_equal(steps[1], plain.x[4:8].ravel())
     noisy = digit_strings.utterance(waves, digits, ("noise",), np.random.default_rng(0))
     assert noisy.x.shape == plain.x.shape and 0.05 < np.abs(noisy.x - plain.x).mean() < 1.5
 

@@ -67,3 +67,4 @@ def test_digits_set_out_in_every_direction():
     moved = [np.diff(place.reshape(2, -1, 2).sum(-1), axis=0).ravel() for place in places[2:]]
     for way in moved:
         assert set(way) == {-2, 0, 2} and abs(way.mean()) < 0.3
+    assert (moved[0] != moved[1]).any()

@@ -153,6 +153,7 @@ def test_temporal_order_by_the_words_of_the_paper():
         seen = {k: set() for k in range(relevant)}
         counts = dict.fromkeys(classes, 0)
         noise = ""
+        assert set(batch.mask.argmax(0) + 1) == set(range(100, 111))
         for b in range(2000):
             (end,) = np.flatnonzero(batch.mask[:, b])
             assert 100 <= end + 1 <= 110 and np.all(batch.xs[: end + 1, b].sum(-1) == 1)
