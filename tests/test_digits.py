@@ -121,7 +121,7 @@ def test_templates_are_compared_as_an_exhaustive_search_would():
     rng = np.random.default_rng(0)
     several = 0
     for _ in range(30):
-        pieces = [rng.normal(size=(T, 2)) for T in (2, 3, 1)]
+        pieces = [rng.normal(size=(T, 2)) for T in (3, 2, 1)]
         book = Templates(pieces, [1, 2, 3])
         x = rng.normal(size=(7, 2))
         found = book.recognise(x, penalty=0.3)
@@ -149,6 +149,8 @@ def test_labels_of_steps_are_those_of_their_middles():
 
     string = String(np.zeros((12, 26)), np.array([6, 0]), np.array([4.5, 9]), np.array([7.5, 12]))
     assert per_step(string).tolist() == [0, 7, 1]
+    string = String(np.zeros((12, 26)), np.array([5]), np.array([2]), np.array([6]))
+    assert per_step(string).tolist() == [6, 0, 0]  # from the start on, and not at the end
 
 
 def test_strings_have_every_recording_once_and_batches_every_string():

@@ -78,6 +78,8 @@ def test_every_stored_run_is_what_its_job_asks_for(name, given):
         assert settings.forget_bias == run.get("forget_bias", settings.forget_bias)
         if "lr" in job:
             assert settings.lr == job["lr"]
+        elif name == "time_lag":
+            assert settings.lr == shared["methods"][job["method"]]["lr"][kind]
         elif "lr" in run:
             assert round(settings.lr, 5) == run["lr"]
 

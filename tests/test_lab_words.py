@@ -293,7 +293,7 @@ def test_copies_are_counted_on_each_side():
     def split(*lines):
         return [line.split() for line in lines]
 
-    train = split("a b c d e f", "a b c d e f", "q", "one two three four five six seven")
+    train = split("a b c d e f", "a b c d e f", "q", "r", "one two three four five six seven")
     test = split("a b c d e f", "a b c d e f", "a b c d e f", "x", "one two three four five six")
     found = texts.copies(train, test)
     assert found["exact"] == 3
