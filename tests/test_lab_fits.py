@@ -17,6 +17,7 @@ from book.experiments import (  # noqa: E402
     state_tracking_trials,
     stocks,
     stories,
+    weather,
 )
 from companion import tasks  # noqa: E402
 from companion.data import load_stocks, padded  # noqa: E402
@@ -610,3 +611,21 @@ def test_a_network_of_demand_gets_its_seed_its_settings_and_no_future(monkeypatc
         calls.clear()
     energy.outcome({"choice": True, "method": "lstm", "other": {"H": 16}, "seed": 100})
     assert calls[0] == (100, False, energy.SETTINGS["lstm"] | {"H": 16})
+
+
+def test_a_network_of_the_weather_gets_its_seed_and_its_kind(monkeypatch):
+    calls, zeros = [], lambda net, times: np.zeros((len(times), 24))
+
+    def hours_net(series, fold, seed, recursive, **settings):
+        calls.append((seed, recursive, settings))
+        return ("net",)
+
+    monkeypatch.setattr(weather, "hours_net", hours_net)
+    for kind in ("direct", "recursive"):
+        other = {"direct": "recursive", "recursive": "direct"}[kind]
+        monkeypatch.setattr(weather, f"{kind}_forecasts", zeros)
+        monkeypatch.setattr(weather, f"{other}_forecasts", None)
+        weather.outcome({"method": kind, "seed": 3, "other": {"H": 7}})
+        wanted = weather.SETTINGS[kind] | {"H": 7}
+        assert all(call == (3, kind == "recursive", wanted) for call in calls)
+        calls.clear()
