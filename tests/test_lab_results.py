@@ -151,10 +151,10 @@ def test_norms_of_gradients_come_out_again(method, monkeypatch):
         np.testing.assert_allclose(found[key], stored[key][:5], rtol=1e-7)
 
 
-@pytest.mark.parametrize("bias", [-2, 1, 2])
-def test_updates_of_newtons_method_come_out_again(bias, monkeypatch):
+@pytest.mark.parametrize(("bias", "scale"), [(-2, 1), (1, 1), (2, 1), (1, 0.5)])
+def test_updates_of_newtons_method_come_out_again(bias, scale, monkeypatch):
     solver = experiment("newton")
-    job = {"network": "drawn", "seed": 1, "bias": bias, "scale": 1}
+    job = {"network": "drawn", "seed": 1, "bias": bias, "scale": scale}
     stored, inputs = stored_run("newton", job), solver.network(job)[1]
     assert hashlib.sha256(inputs.tobytes()).hexdigest() == stored["data"]
     monkeypatch.setitem(solver.SETTINGS, "lengths", solver.SETTINGS["lengths"][:4])
