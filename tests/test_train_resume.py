@@ -26,7 +26,9 @@ def no_bars(monkeypatch):
 
 
 def row(k, noise=0.0):
-    x = torch.tensor([np.sin(k), np.cos(k), k / N], dtype=torch.float32) + noise
+    k = float(k)
+    x = torch.tensor([np.sin(k), np.cos(k), k / N], dtype=torch.float32)
+    x = x + torch.as_tensor(noise, dtype=torch.float32)
     return x, x[:1].cos()
 
 
@@ -207,7 +209,8 @@ def test_other_batches_are_refused(tmp_path, updates, batches, says):
     with pytest.raises(Stop):
         run(EXACT["a list"], path, updates)
     if says is None:  # they are others only after those that were seen
-        return run(lambda: constant(batches), path)
+        run(lambda: constant(batches), path)
+        return
     with pytest.raises(ValueError, match=rf"batches\(0\) must give {says}"):
         run(lambda: constant(batches), path)
 
