@@ -70,7 +70,8 @@ def as_written(app, what, name, obj, options, signature, returns):
     if function is None:
         return None
     if function.__code__.co_filename.startswith("<"):  # of a dataclass or NamedTuple
-        node = parsed(f"def made{signature}: ...")
+        # What a factory makes anew for everyone is shown as three dots.
+        node = parsed(f"def made{signature.replace('<factory>', '...')}: ...")
         fields = [line for line in parsed(inspect.getsource(obj)).body if hasattr(line, "target")]
         types = {field.target.id: field.annotation for field in fields}
         for argument in (*node.args.args, *node.args.kwonlyargs):
