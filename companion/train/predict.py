@@ -13,10 +13,11 @@ from companion.train import processes
 def predict(model: torch.nn.Module, batches: Iterable[Any], *, carry: bool = False) -> list[Any]:
     """The model's outputs, one for each batch, on the CPU.
 
-    batches: an iterable of batches as `fit` takes them, of which y is not looked at, or of x
-    alone: a tensor, a `PackedSequence`, or a tuple of one, as a DataLoader gives it.
+    batches: an iterable of batches as `fit` takes them, of which y is not looked at, or of inputs
+    without y, each a tensor, a `PackedSequence`, or a tuple of one as a DataLoader gives it.
     carry: whether the model is called as model(x, state) -> (y, state), as in `Options`.
-    The model is put, and left, in evaluation mode. Under torchrun every process predicts all.
+    Returns a list. The model is put, and left, in evaluation mode; under torchrun every process
+    predicts all.
     Raises ValueError for batches of another kind.
     """
     device = next(model.parameters()).device
