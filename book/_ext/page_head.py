@@ -2,11 +2,25 @@
 
 import os
 from html import escape
+from pathlib import Path
 
 from docutils import nodes
 
 ADDRESS = os.environ.get("BOOK_BASEURL", "")
 CARD = "_static/card.png"
+# What Jupyter Book would write names no icon: browsers then ask for one that is not there. This
+# names an empty one, since the page is left before an icon arrives.
+INDEX = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<title>{title}</title>
+<link rel="icon" href="data:,">
+<meta http-equiv="refresh" content="0; url={first}">
+</head>
+<body><p><a href="{first}">{title}</a></p></body>
+</html>
+"""
 
 
 def describe(doctree, limit=200):
@@ -60,9 +74,18 @@ def list_pages(app, config):
     config.sitemap_excludes = ["genindex.html", "search.html", "_modules/*"]
 
 
+def lead_on(app, exception):
+    """The site's address leads on to the first page of the book."""
+    if exception is None and app.builder.format == "html":
+        first = app.builder.get_target_uri(app.config.root_doc)
+        index = INDEX.format(title=escape(app.config.html_title), first=first)
+        (Path(app.outdir) / "index.html").write_text(index, encoding="utf-8")
+
+
 def setup(app):
     app.connect("config-inited", take_address)
     app.connect("html-page-context", add_fields)
+    app.connect("build-finished", lead_on)
     if ADDRESS:  # without one a sitemap would list nothing that can be found
         app.setup_extension("sphinx_sitemap")
         app.connect("config-inited", list_pages)
