@@ -40,15 +40,20 @@ def compare(steps, seconds):
     while time.perf_counter() < end or len(times["torch_nn"]) < 5:
         for rival, step in steps.items():
             times[rival].append(1e3 * time_of(step, repeats[rival]))
-    base = np.array(times["torch_nn"])
-    return {
-        rival: {
+    return summary(times, "torch_nn")
+
+
+def summary(times, base):
+    """Of the milliseconds of every rival in turn: median, and quartiles of the ratio to `base`."""
+    found = {}
+    for rival, values in times.items():
+        ratios = np.array(values) / np.array(times[base])
+        found[rival] = {
             "ms": round(float(np.median(values)), 4),
-            "ratio": [round(float(q), 3) for q in np.quantile(values / base, (0.25, 0.5, 0.75))],
+            "ratio": [round(float(q), 3) for q in np.quantile(ratios, (0.25, 0.5, 0.75))],
             "turns": len(values),
         }
-        for rival, values in ((rival, np.array(values)) for rival, values in times.items())
-    }
+    return found
 
 
 def save(name, result):

@@ -15,11 +15,10 @@ import json
 import platform
 import time
 
-import numpy as np
 import torch
 from tqdm import tqdm
 
-from benchmarks.clock import RESULTS
+from benchmarks.clock import RESULTS, summary
 from benchmarks.layers import COMPANION, loop_of
 
 POINTS = [  # T, B, D, H
@@ -115,15 +114,7 @@ def compare(steps, seconds):
     while time.perf_counter() < end or len(times["companion_layer"]) < TURNS:
         for rival, step in steps.items():
             times[rival].append(milliseconds(step))
-    base = np.array(times["companion_layer"])
-    return {
-        rival: {
-            "ms": round(float(np.median(values)), 4),
-            "ratio": [round(float(q), 3) for q in np.quantile(values / base, (0.25, 0.5, 0.75))],
-            "turns": len(values),
-        }
-        for rival, values in times.items()
-    }
+    return summary(times, "companion_layer")
 
 
 def measure(name, sizes, seconds):
