@@ -445,9 +445,9 @@ def test_an_experiment_goes_on_where_it_stopped(tmp_path, monkeypatch):
     def jobs(seeds):
         return [{"T": T, "seed": seed} for seed in seeds for T in (10, 20)]
 
-    def start(settings, *words):
+    def start(settings, *words, **options):
         monkeypatch.setattr(sys, "argv", ["name", "--folder", str(tmp_path), *words])
-        runner.run("name", "help", settings, jobs, outcome)
+        runner.run("name", "help", settings, jobs, outcome, **options)
 
     settings = {"seeds": 2, "sizes": (1, 2)}
     with pytest.raises(RuntimeError):
@@ -464,8 +464,11 @@ def test_an_experiment_goes_on_where_it_stopped(tmp_path, monkeypatch):
     with pytest.raises(SystemExit):
         start({"seeds": 3})
     monkeypatch.setattr(runner, "machine", lambda libraries: {"processor": "another"})
+    with pytest.raises(SystemExit):  # its seconds would stand beside another processor's
+        start(settings, "--seeds", "7")
+    assert json.loads((tmp_path / "name.json").read_text()) == results
     done.clear()
-    start(settings, "--seeds", "7")
+    start(settings, "--seeds", "7", anywhere=True)
     stored = json.loads((tmp_path / "name.json").read_text())
     assert stored["machine"] == results["machine"]
     assert [run.get("machine") for run in stored["runs"][5:]] == [

@@ -39,4 +39,4 @@ def jobs(seeds):
 
 
 if __name__ == "__main__":
-    run("penn_treebank", __doc__, SETTINGS, jobs, outcome)
+    run("penn_treebank", __doc__, SETTINGS, jobs, outcome, anywhere=True)

@@ -34,4 +34,4 @@ def jobs(seeds):
 
 
 if __name__ == "__main__":
-    run("wikitext2", __doc__, SETTINGS, jobs, outcome)
+    run("wikitext2", __doc__, SETTINGS, jobs, outcome, anywhere=True)

@@ -9,7 +9,7 @@ called as they are: that takes less time.
 import ctypes
 import hashlib
 import uuid
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 import torch
@@ -119,7 +119,7 @@ def _array(tensor):
     return np.ndarray(tensor.shape, DTYPES[tensor.dtype], memory)
 
 
-@cache
+@lru_cache(1024)  # lengths of batches may have no end
 def _block(size):
     return ctypes.c_char * size
 

@@ -99,9 +99,8 @@ def _check(model, batches, options, validation, path, rng):
         raise ValueError(f"metrics need validation, got metrics = {list(options.metrics)} alone")
     if validation is None and options.patience is not None:
         raise ValueError(f"patience needs validation, got patience = {options.patience} alone")
-    with torch.random.fork_rng(
-        devices=[]
-    ):  # to ask a DataLoader for its iterator draws from torch's
+    # To ask a DataLoader for its iterator draws from torch's generator.
+    with torch.random.fork_rng(devices=[]):
         if validation is not None and iter(validation) is validation:
             raise ValueError(
                 "validation must be iterable again after every epoch, such as a list, "

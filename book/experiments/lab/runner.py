@@ -16,14 +16,15 @@ ROOT = Path(__file__).parents[3]
 RESULTS = ROOT / "companion" / "data" / "results"
 
 
-def run(name, about, settings, jobs, outcome):
+def run(name, about, settings, jobs, outcome, anywhere=False):
     """Run every job that companion/data/results/<name>.json does not have yet.
 
     about: the command's help. settings: what all runs share, stored in the file; a file with
     other settings is not added to. jobs(seeds) gives dicts that tell the runs apart,
     outcome(job) gives a dict of what came out. The file is rewritten after every run, whole or
-    not at all, so that an interrupted experiment goes on where it stopped. A run on another
-    machine than the file's first one says which.
+    not at all, so that an interrupted experiment goes on where it stopped.
+    anywhere: whether runs of several machines may stand in one file, as where no seconds are
+    compared; a run on another machine than the first one's then says which.
     """
     parser = argparse.ArgumentParser(prog=f"python -m book.experiments.{name}", description=about)
     parser.add_argument("--seeds", nargs="+", type=int, default=range(settings["seeds"]))
@@ -35,8 +36,9 @@ def run(name, about, settings, jobs, outcome):
     settings = json.loads(json.dumps(settings))
     new = {"machine": depends, "settings": settings, "runs": []}
     results = json.loads(path.read_text()) if path.exists() else new
-    if results["settings"] != settings:
-        parser.error(f"{path} has other settings: move it away to start anew")
+    for key in ("settings",) if anywhere else ("machine", "settings"):
+        if results[key] != new[key]:
+            parser.error(f"{path} has other {key}: move it away to start anew")
     other = {} if results["machine"] == depends else {"machine": depends}
     done = [json.dumps(run["job"], sort_keys=True) for run in results["runs"]]
     todo = [job for job in jobs(options.seeds) if json.dumps(job, sort_keys=True) not in done]
