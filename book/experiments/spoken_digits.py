@@ -129,14 +129,11 @@ def outcome(job):
 
 
 def jobs(seeds):
-    """With the first seed every method, with others two; comparing with templates has no seed."""
-    done = []
+    """Every network with every seed; comparing with templates has none."""
+    done = per_person(["templates"])
     for seed in seeds:
-        networks = ("plain", "all", "speed", "framewise") if seed == seeds[0] else ("plain", "all")
-        done += per_person(networks, seed=seed)
-        if seed == seeds[0]:
-            done += [{"method": "shared", "seed": seed}, *per_person(["templates"])]
-            done += per_person(("mask", "noise"), seed=seed)
+        done += per_person((*METHODS, "framewise"), seed=seed)
+        done += [{"method": "shared", "seed": seed}]
     return done
 
 
