@@ -43,6 +43,8 @@ def along_one_direction():
 
 # The tasks that test_tasks.py tests.
 SYNTHETIC = ("batch", "counting", "grammar", "lag", "marked", "order", "timing")
+# Those that have a file of tests each.
+OTHER_TASKS = ("homophones", "moving_digits", "state_tracking", "stories")
 # What of companion.nn is seen without torch.compile and without a GPU.
 LAYERS = ("batch_layout", "checks", "layer", "layers", "torch_loops")
 
@@ -65,6 +67,7 @@ TARGETS = (
     Target(("companion/decode.py",), ("decode",), share=0.06),
     Target(("companion/ngram.py",), ("ngram",), share=0.06),
     Target(tuple(f"companion/tasks/{name}.py" for name in SYNTHETIC), ("tasks",), share=0.02),
+    *(Target((f"companion/tasks/{name}.py",), (name,), ("espeak",), 0.02) for name in OTHER_TASKS),
     Target(
         tuple(f"companion/nn/{name}.py" for name in LAYERS),
         ("nn_input", "nn", "nn_autograd"),
