@@ -5,8 +5,31 @@ from torch.func import functional_call
 
 from companion.nn import GRU, LSTM, RNN, SLSTM, CoupledLSTM, PeepholeLSTM
 
-LAYERS = [RNN, LSTM, PeepholeLSTM, CoupledLSTM, GRU, SLSTM]
-TWINS = {RNN: torch.nn.RNN, LSTM: torch.nn.LSTM, GRU: torch.nn.GRU}
+
+def ProjectedLSTM(*sizes, **options):
+    """An LSTM whose h has 2 numbers."""
+    return LSTM(*sizes, proj_size=2, **options)
+
+
+def ProjectedPeepholeLSTM(*sizes, **options):
+    """The same with peepholes, which torch has not."""
+    return PeepholeLSTM(*sizes, proj_size=2, **options)
+
+
+def projected_twin(*sizes, **options):
+    """torch's LSTM whose h has 2 numbers."""
+    return torch.nn.LSTM(*sizes, proj_size=2, **options)
+
+
+# Those that are a cell of the NumPy engine, weight by weight; and all.
+CELL_LAYERS = [RNN, LSTM, PeepholeLSTM, CoupledLSTM, GRU, SLSTM]
+LAYERS = [*CELL_LAYERS, ProjectedLSTM, ProjectedPeepholeLSTM]
+TWINS = {
+    RNN: torch.nn.RNN,
+    LSTM: torch.nn.LSTM,
+    GRU: torch.nn.GRU,
+    ProjectedLSTM: projected_twin,
+}
 # What the companion's parameters and torch's have in common.
 STACKED = {"num_layers": 2, "bidirectional": True, "batch_first": True}
 OPTIONS = {"one": {}, "stacked": STACKED, "no bias": STACKED | {"bias": False}}
@@ -31,7 +54,8 @@ def tensors(layer, shape, seed=1):
     kind = type(layer).__name__
     states = 4 if kind == "SLSTM" else 2 if "LSTM" in kind else 1
     x = torch.randn(*shape, 3, dtype=dtype, requires_grad=True)
-    state = [torch.randn(count, *batch, 4, dtype=dtype, requires_grad=True) for _ in range(states)]
+    units = [layer.proj_size or 4] + [4] * (states - 1)
+    state = [torch.randn(count, *batch, n, dtype=dtype, requires_grad=True) for n in units]
     if kind == "SLSTM":  # its n adds up weights, which are positive
         state[2] = (state[2].detach().abs() + 0.5).requires_grad_()
     return x, state

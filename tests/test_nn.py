@@ -9,7 +9,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from nn_cases import LAYERS, OPTIONS, STACKED, TWINS, assert_close, call, make, results, tensors
+from nn_cases import (
+    CELL_LAYERS,
+    LAYERS,
+    OPTIONS,
+    STACKED,
+    TWINS,
+    ProjectedLSTM,
+    ProjectedPeepholeLSTM,
+    assert_close,
+    call,
+    make,
+    results,
+    tensors,
+)
 
 import companion
 from companion import Cell
@@ -70,7 +83,7 @@ def test_equal_seeds_give_equal_dropout():
     assert_close(call(ours, x, state), call(theirs, x, state), EXACT)
 
 
-@pytest.mark.parametrize("layer", LAYERS)
+@pytest.mark.parametrize("layer", CELL_LAYERS)
 def test_equals_the_numpy_engine(layer):
     made = make(layer)
     x, state = tensors(made, (6, 5))
@@ -84,6 +97,24 @@ def test_equals_the_numpy_engine(layer):
     got = torch.autograd.grad(y, (x, *state, *made.parameters()), torch.tensor(dys))
     wanted = (dxs, *(d[None] for d in dstate), *grads.values())
     assert_close(got, [torch.tensor(v) for v in wanted], EXACT)
+
+
+@pytest.mark.parametrize("layer", [ProjectedLSTM, ProjectedPeepholeLSTM])
+def test_projected_is_the_step_written_out(layer):
+    made = make(layer)
+    x, state = tensors(made, (6, 5))
+    w = {name.removesuffix("_l0"): value for name, value in made.named_parameters()}
+    p = tuple(w[name] for name in made.cell.peepholes)
+    h, c, ys = state[0][0], state[1][0], []
+    for x_t in x:
+        a = x_t @ w["weight_ih"].t() + w["bias_ih"] + h @ w["weight_hh"].t() + w["bias_hh"]
+        (m, c), _ = made.cell.step(a.split(4, 1), (c,), p)
+        h = m @ w["weight_hr"].t()
+        ys.append(h)
+    values = torch.stack(ys), h[None], c[None]
+    loss = sum((value * torch.cos(value.detach() + k)).sum() for k, value in enumerate(values))
+    grads = torch.autograd.grad(loss, (x, *state, *made.parameters()))
+    assert_close(results(made, x, state), (*values, *grads), EXACT)
 
 
 @pytest.mark.parametrize(("T", "B"), [(9, 5), (1, 1), (0, 2), (3, 0)])
@@ -150,7 +181,7 @@ def test_nothing_in_nothing_out(layer, T, B):
     made = make(layer, num_layers=2, bidirectional=True)
     x, state = tensors(made, (T, B))
     y, *last = call(made, x, state)
-    assert y.shape == (T, B, 8)
+    assert y.shape == (T, B, 2 * (made.proj_size or 4))
     if T == 0:
         assert all(torch.equal(a, b) for a, b in zip(last, state, strict=True))
     (y.sum() + sum(s.sum() for s in last)).backward()

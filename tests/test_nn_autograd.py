@@ -4,7 +4,7 @@ import copy
 
 import pytest
 import torch
-from nn_cases import LAYERS, STACKED, assert_close, call, make, results, tensors
+from nn_cases import CELL_LAYERS, LAYERS, STACKED, assert_close, call, make, results, tensors
 from torch.func import functional_call, grad, vmap
 
 from companion.nn import LSTM, operators
@@ -73,7 +73,8 @@ def test_torch_func(layer):
 def test_compiles_as_one_graph(layer):
     torch._dynamo.reset()
     made = make(layer, **STACKED)
-    model = torch.nn.ModuleDict({"layer": made, "readout": torch.nn.Linear(8, 2).double()})
+    size = made.proj_size or made.hidden_size
+    model = torch.nn.ModuleDict({"layer": made, "readout": torch.nn.Linear(2 * size, 2).double()})
 
     def run(x):
         y, last = model["layer"](x)
@@ -90,7 +91,7 @@ def test_compiles_as_one_graph(layer):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize("layer", LAYERS)
+@pytest.mark.parametrize("layer", CELL_LAYERS)
 def test_operators_are_what_they_say(layer, dtype):
     made = make(layer, dtype=dtype)
     x, state = tensors(made, (6, 5))
@@ -178,7 +179,7 @@ def test_a_bfloat16_cell_state_adds_up_small_numbers():
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-@pytest.mark.parametrize("layer", LAYERS)
+@pytest.mark.parametrize("layer", CELL_LAYERS)
 def test_low_precision_is_that_of_products_alone(layer, dtype):
     made = make(layer, dtype=dtype)
     # One step from h = 0 with whole numbers and quarters: the products are exact.

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from nn_cases import LAYERS, STACKED, TWINS, assert_close, call, make, tensors
+from nn_cases import CELL_LAYERS, LAYERS, STACKED, TWINS, assert_close, call, make, tensors
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 import companion
@@ -49,7 +49,7 @@ def test_packed_is_each_sequence_alone(layer):
     assert torch.equal(made(packed)[0].data, call(made, packed, zeros)[0].data)
 
 
-@pytest.mark.parametrize("layer", LAYERS)
+@pytest.mark.parametrize("layer", CELL_LAYERS)
 def test_history_is_that_of_the_numpy_engine(layer):
     made = make(layer, num_layers=2, bidirectional=True)
     x, state = tensors(made, (6, 5))
@@ -88,6 +88,7 @@ def test_history_is_laid_out_like_the_input(layer):
     assert_close([torch.cat(padded, 2)], [wanted], EXACT)
 
 
+projected = LSTM(3, 4, proj_size=2)
 lstm, gru, stack = LSTM(3, 4), GRU(3, 4), LSTM(3, 4, 2, bidirectional=True, batch_first=True)
 x, h = torch.zeros(6, 5, 3), torch.zeros(1, 5, 4)
 too_long = pack_padded_sequence(torch.zeros(6, 3, 3), [9, 3, 2])
@@ -103,7 +104,12 @@ too_many = PackedSequence(torch.zeros(12, 3), torch.tensor([5, 4, 2]))
         (lambda: LSTM(3, 4, 1, 2), "bias must be True or False, got 2"),
         (lambda: LSTM(3, 4, dropout=1.5), "dropout must be a probability from 0 to 1, got 1.5"),
         (lambda: LSTM(3, 4, recurrent_dropout=True), "recurrent_dropout must be a probability"),
-        (lambda: LSTM(3, 4, proj_size=2), "proj_size must be 0, these layers do not project"),
+        (lambda: LSTM(3, 4, proj_size=4), "proj_size must be a whole number from 0 to 3, got 4"),
+        (lambda: LSTM(3, 4, proj_size=-1), "proj_size must be a whole number from 0 to 3, got -1"),
+        (lambda: LSTM(3, 4, proj_size=True), "proj_size must be a whole number from 0 to 3, got T"),
+        (lambda: RNN(3, 4, proj_size=2), "proj_size must be 0 for a rnn layer, got 2"),
+        (lambda: GRU(3, 4, proj_size=2), "proj_size must be 0 for a gru layer, got 2"),
+        (lambda: projected(x, (h, h)), r"h0 must have shape \(1, 5, 2\), got \(1, 5, 4\)"),
         (lambda: RNN(3, 4, nonlinearity="relu"), "nonlinearity must be 'tanh', got 'relu'"),
         (lambda: RNN(3, 4, forget_bias=1), "forget_bias must be None for a rnn layer, got 1"),
         (lambda: LSTM(3, 4, bias=False, forget_bias=1), "None for a layer without biases, got 1"),
@@ -146,18 +152,20 @@ def test_what_programs_read_of_a_torch_layer_is_there(layer, bias):
     options = {"num_layers": 2, "bidirectional": True, "bias": bias}
     made, twin = layer(3, 4, **options), TWINS.get(layer, torch.nn.LSTM)(3, 4, **options)
     made.flatten_parameters()
-    assert (made.input_size, made.hidden_size, made.proj_size) == (3, 4, 0)
+    assert (made.input_size, made.hidden_size) == (3, 4)
     if layer in TWINS:
-        assert made.mode == twin.mode and made._all_weights == twin._all_weights
+        assert (made.mode, made.proj_size) == (twin.mode, twin.proj_size)
+        assert made._all_weights == twin._all_weights
     parameters = list(made.parameters())
     for found in (made._flat_weights, sum(made.all_weights, [])):
         assert all(a is b for a, b in zip(found, parameters, strict=True))
     for x, sizes in ((torch.zeros(6, 5, 3), None), (torch.zeros(30, 3), torch.tensor([7, 5, 1]))):
         for name in ("get_expected_hidden_size", "get_expected_cell_size"):
-            wanted = getattr(torch.nn.LSTM(3, 4, **options), name)(x, sizes)
+            reference = torch.nn.LSTM(3, 4, proj_size=made.proj_size, **options)
+            wanted = getattr(reference, name)(x, sizes)
             assert getattr(made, name)(x, sizes) == wanted
     first = layer(3, 4, batch_first=True).get_expected_hidden_size(torch.zeros(6, 5, 3), None)
-    assert first == (1, 6, 4)
+    assert first == (1, 6, made.proj_size or 4)
 
 
 def test_modes_of_layers_that_torch_has_not():

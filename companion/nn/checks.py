@@ -24,6 +24,15 @@ def check_options(sizes, flags, probabilities):
     return sizes | {name: bool(value) for name, value in flags.items()} | probabilities
 
 
+def check_projection(size, cell, H):
+    """Raise a ValueError unless h of a layer of H units can be projected to `size`; 0: is not."""
+    if size != 0 and (len(cell.states) == 1 or "h" in cell.carries):
+        raise ValueError(f"proj_size must be 0 for a {cell.name} layer, got {size!r}")
+    if not isinstance(size, Integral) or isinstance(size, bool) or not 0 <= size < H:
+        raise ValueError(f"proj_size must be a whole number from 0 to {H - 1}, got {size!r}")
+    return int(size)
+
+
 def autocast_dtype(like):
     """The precision that torch.autocast wants of a layer with this weight, or None."""
     kind = like.device.type
@@ -72,19 +81,19 @@ def check_input(input, layout, D, like):
         )
 
 
-def check_state(hx, names, shape, like):
+def check_state(hx, shapes, like):
     """Raise a ValueError unless hx is a state, and return it as a tuple.
 
-    names: of the parts, ("h0",) or ("h0", "c0"). shape: wanted for each. like: a weight.
+    shapes: of the parts by name, "h0" or "h0" and "c0". like: a weight.
     """
-    if len(names) == 1:
+    if len(shapes) == 1:
         state = (hx,)
-    elif isinstance(hx, tuple | list) and len(hx) == len(names):
+    elif isinstance(hx, tuple | list) and len(hx) == len(shapes):
         state = tuple(hx)
     else:
         got = type(hx).__name__ + (f" of {len(hx)}" if isinstance(hx, tuple | list) else "")
-        raise ValueError(f"hx must be a tuple ({', '.join(names)}), got {got}")
-    for name, value in zip(names, state, strict=True):
+        raise ValueError(f"hx must be a tuple ({', '.join(shapes)}), got {got}")
+    for (name, shape), value in zip(shapes.items(), state, strict=True):
         check_tensor(name, value, like)
         if value.shape != shape:
             raise ValueError(f"{name} must have shape {shape}, got {tuple(value.shape)}")

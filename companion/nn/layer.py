@@ -10,14 +10,22 @@ from torch.nn import functional as F
 
 from companion.nn import torch_loops
 from companion.nn.batch_layout import Hidden, Input, layout_of, over_parts
-from companion.nn.checks import autocast_dtype, check_input, check_options, check_state
+from companion.nn.checks import (
+    autocast_dtype,
+    check_input,
+    check_options,
+    check_projection,
+    check_state,
+)
 from companion.nn.function import unroll
-from companion.nn.operators import NAMES, register
+from companion.nn.operators import register
+from companion.nn.projection import projected
 from companion.nn.torch_names import TorchNames
 from companion.params import gate, shapes
 
 # Options that the text of a layer shows where they are not these.
 DEFAULTS = {
+    "proj_size": 0,
     "num_layers": 1,
     "bias": True,
     "batch_first": False,
@@ -33,7 +41,11 @@ class Layer(TorchNames):
     """A recurrent network of one kind of cell, in layers, in one direction or in both.
 
     The arguments are those of torch.nn.LSTM, and so are input, output, names of parameters and
-    their first values; peepholes are p_i_l0 and so on. proj_size must be 0.
+    their first values; peepholes are p_i_l0 and so on.
+    proj_size: numbers of h, P, fewer than units: h = W_hr m, where m is what the cell puts out
+    (Sak, Senior and Beaufays 2014); 0 is without. Not for a cell such as the GRU that reads h
+    elementwise. For large H and small P a step takes longer than in torch.nn.LSTM, which does
+    5 H P multiplications for a sequence where this layer does 4 H².
     forget_bias: first bias of the gate that forgets (`Cell.forgets`; for a GRU the update gate),
     bias_ih and bias_hh together; None leaves both random. 1 keeps memory open from the start
     (Jozefowicz, Zaremba and Sutskever 2015).
@@ -79,8 +91,7 @@ class Layer(TorchNames):
         )
         probabilities = dict(dropout=dropout, recurrent_dropout=recurrent_dropout)
         options = check_options(sizes, flags, probabilities)
-        if proj_size != 0:
-            raise ValueError(f"proj_size must be 0, these layers do not project, got {proj_size!r}")
+        options["proj_size"] = check_projection(proj_size, self.cell, options["hidden_size"])
         if forget_bias is not None and (self.cell.forgets is None or not bias):
             why = "a layer without biases" if self.cell.forgets else f"a {self.cell.name} layer"
             raise ValueError(f"forget_bias must be None for {why}, got {forget_bias!r}")
@@ -92,13 +103,21 @@ class Layer(TorchNames):
         for name, value in (options | {"forget_bias": forget_bias}).items():
             setattr(self, name, value)
         for layer in range(num_layers):
-            D = hidden_size * (1 + bidirectional) if layer else input_size
+            D = (proj_size or hidden_size) * (1 + bidirectional) if layer else input_size
             for suffix in self._suffixes(layer):
-                for name, shape in shapes(self.cell, D, hidden_size).items():
+                for name, shape in self._shapes(D).items():
                     if bias or not name.startswith("bias"):
                         value = torch.empty(shape, device=device, dtype=dtype)
                         self.register_parameter(name + suffix, nn.Parameter(value))
         self.reset_parameters()
+
+    def _shapes(self, D):
+        """Shape of every parameter of one layer and direction with D inputs, in torch's order."""
+        found = shapes(self.cell, D, self.hidden_size)
+        if self.proj_size:
+            found["weight_hh"] = len(self.cell.gates) * self.hidden_size, self.proj_size
+            found["weight_hr"] = self.proj_size, self.hidden_size
+        return found
 
     def reset_parameters(self) -> None:
         """Draw all parameters anew, uniform in (-1/√H, 1/√H), then set the forget bias."""
@@ -123,7 +142,7 @@ class Layer(TorchNames):
 
         input: (T, B, D); (B, T, D) with batch_first; (T, D) without a batch; or a PackedSequence.
         hx: the first state, h0 or (h0, c0), each (layers · directions, B, H), without B if input
-        is without it; None means zeros.
+        is without it; None means zeros. With a projection every h has P numbers in place of H.
         Returns the h of the last layer at every step, directions · H wide and else laid out like
         input; and the last state in the form of hx.
         Raises ValueError naming the argument that does not fit, what it is and what is wanted.
@@ -166,6 +185,8 @@ class Layer(TorchNames):
         if dtype is not None:
             data = data.to(dtype)
             firsts = [tuple(s.to(dtype) for s in first) for first in firsts]
+        if self.proj_size:
+            run = partial(projected, run)
         lasts: list[tuple[torch.Tensor, ...]] = []
         history = {}
         for layer in range(self.num_layers):
@@ -187,7 +208,7 @@ class Layer(TorchNames):
     def _params(self, suffix, dtype):
         """Parameters of one layer and direction, by the cell's names; missing biases are zero."""
         params = {}
-        for name in NAMES[self._key]:
+        for name in self._names:
             if self.bias or not name.startswith("bias"):
                 params[name] = getattr(self, name + suffix)
             else:
@@ -203,9 +224,10 @@ class Layer(TorchNames):
         """The first state of each layer and direction, a tuple of (B, H)."""
         count, H = self.num_layers * (1 + self.bidirectional), self.hidden_size
         B = layout.batch(data)
+        sizes = [self.proj_size or H] + [H] * (len(self.cell.states) - 1)
         if hx is None:
-            return [tuple(data.new_zeros((B, H)) for _ in self.cell.states)] * count
-        shape = (count, B, H) if layout.batched else (count, H)
+            return [tuple(data.new_zeros((B, size)) for size in sizes)] * count
+        shapes = [(count, B, size) if layout.batched else (count, size) for size in sizes]
         names = [f"{name}0" for name in self.cell.states]
-        state = check_state(hx, names, shape, weight)
+        state = check_state(hx, dict(zip(names, shapes, strict=True)), weight)
         return list(zip(*(layout.enter_state(s).unbind() for s in state), strict=True))

@@ -17,7 +17,7 @@ class TorchNames(nn.Module):
     batch_first: bool
     bidirectional: bool
     _key: str
-    proj_size = 0  # these layers do not project
+    proj_size: int = 0  # also of layers that were saved before there were projections
 
     def _suffixes(self, layer):
         """Ends of the names of a layer's parameters, one for each direction."""
@@ -29,8 +29,13 @@ class TorchNames(nn.Module):
         return {"rnn": "RNN_TANH"}.get(self.cell.name, self.cell.name.upper())
 
     @property
+    def _names(self) -> tuple[str, ...]:
+        """Names of the parameters of one layer and direction, without the suffix."""
+        return NAMES[self._key] + (("weight_hr",) if self.proj_size else ())
+
+    @property
     def _all_weights(self) -> list[list[str]]:
-        names = [n for n in NAMES[self._key] if self.bias or not n.startswith("bias")]
+        names = [n for n in self._names if self.bias or not n.startswith("bias")]
         suffixes = [s for layer in range(self.num_layers) for s in self._suffixes(layer)]
         return [[name + suffix for name in names] for suffix in suffixes]
 
@@ -49,12 +54,17 @@ class TorchNames(nn.Module):
     def get_expected_hidden_size(
         self, input: torch.Tensor, batch_sizes: torch.Tensor | None
     ) -> tuple[int, int, int]:
-        """Shape (layers · directions, B, H) of a first state.
+        """Shape (layers · directions, B, H) of a first state's h, P for H with a projection.
 
         input: (T, B, D), (B, T, D) with batch_first, or the data of a `PackedSequence`, whose
         batch_sizes are given then.
         """
+        layers, B, H = self.get_expected_cell_size(input, batch_sizes)
+        return layers, B, self.proj_size or H
+
+    def get_expected_cell_size(
+        self, input: torch.Tensor, batch_sizes: torch.Tensor | None
+    ) -> tuple[int, int, int]:
+        """Shape (layers · directions, B, H) of what else is in a first state, such as c."""
         B = input.shape[0 if self.batch_first else 1] if batch_sizes is None else batch_sizes[0]
         return self.num_layers * (1 + self.bidirectional), int(B), self.hidden_size
-
-    get_expected_cell_size = get_expected_hidden_size
