@@ -136,7 +136,7 @@ def equal(masked):
     """A training without randomness on 5 sequences, which 2 processes share as 3 and 2.
 
     masked: padded sequences, x and y being tuples with lengths and mask, and a loss that is
-    given as a pair; otherwise a carried state and a mean.
+    given as a pair, two batches to an update; otherwise a carried state and a mean.
     """
     dtype = torch.float64
     model = new_net(dtype=dtype)
@@ -153,7 +153,7 @@ def equal(masked):
         loss = masked_loss
         data = [(x, (y.squeeze(2), mask[: len(x)])) for x, y in data]
         held = [(x, (y.squeeze(2), mask[: len(x)])) for x, y in held]
-    options = Options(epochs=4, clip=0.5, carry=not masked, optimizer=sgd)
+    options = Options(epochs=4, accumulate=1 + masked, clip=0.5, carry=not masked, optimizer=sgd)
     history = fit(model, loss, lambda epoch: data, options, validation=held)
     more = fit(model, loss, lambda epoch: data, options)  # the model is fit for another fit
     model.eval()

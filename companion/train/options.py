@@ -18,6 +18,8 @@ class Options:
     `partial(torch.optim.Adam, lr=3e-3)`.
     schedule: a function of the optimizer that returns a torch scheduler. It takes a step after
     every update; ReduceLROnPlateau takes one after every epoch, with the validation loss.
+    accumulate: batches to an update, whose gradient is that of the loss of all their sequences
+    or counts together; the last update of an epoch takes what is left.
     clip: the largest global norm of the gradient, as in `companion.optim.clip_by_norm`.
     patience: stop after this many epochs in a row without a lower validation loss.
     carry: truncated backpropagation through time. The batches of an epoch are then stretches of
@@ -44,6 +46,7 @@ class Options:
     epochs: int = 10
     optimizer: Callable[[Iterable[torch.nn.Parameter]], Optimizer] = torch.optim.Adam
     schedule: Callable[[Optimizer], LRScheduler] | None = None
+    accumulate: int = 1
     clip: float | None = None
     patience: int | None = None
     carry: bool = False
@@ -54,7 +57,7 @@ class Options:
     on_epoch: Callable[[int, dict[str, float]], Any] | None = None
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "patience", "every"):
+        for name in ("epochs", "accumulate", "patience", "every"):
             value = getattr(self, name)
             if value is not None and not value >= 1:
                 raise ValueError(f"{name} must be at least 1, got {value!r}")

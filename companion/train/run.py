@@ -1,10 +1,8 @@
 """One training run: its updates, its validation, and all that it must remember."""
 
-import inspect
 import math
 import operator
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -14,6 +12,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from tqdm import tqdm
 
 from companion.train import processes, saving
+from companion.train.batch import Scorer, check_finite
 from companion.train.replay import Drawn
 
 
@@ -37,9 +36,10 @@ class Run:
     """A model with everything that changes while it is trained, and so is in a checkpoint."""
 
     def __init__(self, model, loss, options, validation=None, rng=None, path=None):
-        self.model, self.loss, self.options = model, loss, options
+        self.model, self.options = model, options
         self.validation, self.rng, self.path = validation, rng, path
         self.device = next(model.parameters()).device
+        self.score = Scorer(model, loss, options, self.device)
         self.optimizer = options.optimizer(model.parameters())
         if isinstance(self.optimizer, torch.optim.LBFGS):
             raise ValueError("optimizer must make a step from one gradient, got LBFGS")
@@ -62,6 +62,7 @@ class Run:
             self.parallel = DistributedDataParallel(model, find_unused_parameters=True)
         self.done = Done(metrics={name: [] for name in options.metrics})
         self.carried = None  # from batch to batch: a state, and of how many sequences
+        self.waiting: list[float] = []  # weights of the batches whose gradients wait for an update
         self.drawn: Any = None  # of this epoch; between two epochs, of the one before
         self.resumed = False  # with nothing drawn again yet
 
@@ -70,16 +71,20 @@ class Run:
 
         There is a checkpoint after every `Options.every` updates and at the end.
         """
-        done = self.done
+        done, many = self.done, self.options.accumulate
         self.parallel.train()
         todo, length = self._still_to_do(batches)
         bar = _bar(todo, f"epoch {done.epoch + 1}/{self.options.epochs}", length, done.batch)
         for batch in bar:
-            bar.set_postfix(loss=f"{self._update(batch):.4g}", refresh=False)
-            if done.batch % self.options.every == 0:
+            bar.set_postfix(loss=f"{self._differentiate(batch):.4g}", refresh=False)
+            if done.batch % many == 0:
+                self._update()
+            if done.batch % (many * self.options.every) == 0:
                 self.save()
         if done.batch == 0:
             raise ValueError(f"batches({done.epoch}) must give at least one batch, got none")
+        if self.waiting:  # fewer batches than the others have
+            self._update()
         done.train.append(done.total / done.weight)
         if self.validation is not None:
             self._validate()
@@ -108,24 +113,40 @@ class Run:
             todo = self.drawn.watch(todo)
         return todo, operator.length_hint(whole) or None
 
-    def _update(self, batch):
+    def _differentiate(self, batch):
+        """Add the gradient of a batch to those that wait; returns its loss."""
         done = self.done
-        where = f"batch {done.batch} of epoch {done.epoch}, both counted from 0"
-        scaled, (total, weight), self.carried = self._score(
-            self.parallel, batch, self.carried, where
+        first = self.waiting[0] if self.waiting else None
+        scaled, (total, weight), self.carried = self.score(
+            self.parallel, batch, self.carried, self._where(), of=first
         )
-        self.optimizer.zero_grad()
+        if first is None:
+            self.optimizer.zero_grad()
         scaled.backward()
-        limit = math.inf if self.options.clip is None else self.options.clip
-        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
-        _check_finite("norm of the gradient", clip_grad_norm_(parameters, limit).item(), where)
-        self.optimizer.step()
-        if self.scheduler is not None and not self.on_plateau:
-            self.scheduler.step()
+        self.waiting.append(weight)
         done.batch += 1
         done.total += total
         done.weight += weight
         return total / weight
+
+    def _update(self):
+        """Make an update with the gradients that wait."""
+        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        if len(self.waiting) > 1:  # all were divided by the first one's weight
+            for p in parameters:
+                if p.grad is not None:
+                    p.grad.mul_(self.waiting[0] / sum(self.waiting))
+        limit = math.inf if self.options.clip is None else self.options.clip
+        norm = clip_grad_norm_(parameters, limit).item()
+        check_finite("norm of the gradient", norm, self._where(1))
+        self.optimizer.step()
+        if self.scheduler is not None and not self.on_plateau:
+            self.scheduler.step()
+        self.waiting = []
+
+    def _where(self, back=0):
+        done = self.done
+        return f"batch {done.batch - back} of epoch {done.epoch}, both counted from 0"
 
     @torch.no_grad()
     def _validate(self):
@@ -134,7 +155,7 @@ class Run:
         self.model.eval()
         for k, batch in enumerate(_bar(self.validation, "validation")):
             where = f"validation batch {k} after epoch {done.epoch}, both counted from 0"
-            _, more, carried = self._score(self.model, batch, carried, where, metrics)
+            _, more, carried = self.score(self.model, batch, carried, where, metrics)
             sums = [a + b for a, b in zip(sums, more, strict=True)]
         if sums[1] == 0:
             raise ValueError("validation must give at least one batch, got none")
@@ -148,42 +169,6 @@ class Run:
             done.stopped = done.epoch - done.best >= self.options.patience
         if self.on_plateau:
             self.scheduler.step(done.validation[-1])
-
-    def _score(self, call, batch, carried, where, metrics=MappingProxyType({})):
-        """The loss of one batch, of which this process takes its part.
-
-        Returns a tensor to differentiate; total and weight of the whole batch, whose quotient is
-        the loss, and the same for each of the metrics; and what is carried on.
-        """
-        (*inputs, y), count, whole = processes.share(batch, self.options.batch_dim, self.device)
-        if self.options.carry:
-            if carried is None:
-                _check_takes_state(self.model, inputs)
-            state, before = carried or (None, whole)
-            if whole < before:
-                state = processes.first_of(state, before, whole)
-            output = call(*inputs, state)
-            if not isinstance(output, tuple) or len(output) != 2:
-                got = type(output).__name__
-                got += f" of {len(output)}" if isinstance(output, tuple) else ""
-                raise ValueError(f"model must return a pair (y, state) with carry, got {got}")
-            output, state = output
-            carried = processes.map_tensors(torch.Tensor.detach, state, "state"), whole
-        else:
-            output = call(*inputs)
-        value, factor, weight = _value_and_weight(self.loss(output, y), count, "loss")
-        part = [value.item() * factor, weight]
-        for name, metric in metrics.items():
-            measured, times, own = _value_and_weight(metric(output, y), count, f"metric {name}")
-            part += [measured.item() * times, own]
-        sums = processes.sum_up(tuple(part), batch, self.device, where)
-        total, weight = sums[:2]
-        _check_finite("loss", total, where)
-        if not weight > 0:
-            raise ValueError(f"loss must count something in every batch, got {weight} at {where}")
-        # DDP averages the gradients of n processes: times n, this is the gradient of the sum of
-        # their parts. In one process the factor of a mean is exactly 1.
-        return value * (factor * processes.size() / weight), sums, carried
 
     def save(self):
         """Write everything to the checkpoint; all processes call this, the first writes."""
@@ -222,29 +207,6 @@ class Run:
     def _parts(self):
         parts = {"model": self.model, "optimizer": self.optimizer, "scheduler": self.scheduler}
         return {name: part for name, part in parts.items() if part is not None}
-
-
-def _value_and_weight(found, count, name):
-    """Value, factor and weight: value · factor adds to the total, weight to what divides it."""
-    (value, weight), factor = (found, 1) if isinstance(found, tuple) else ((found, count), count)
-    if not isinstance(value, torch.Tensor) or value.ndim != 0:
-        got = f"shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else repr(value)
-        raise ValueError(f"{name} must return a scalar tensor or a pair (total, count), got {got}")
-    return value, factor, float(weight)
-
-
-def _check_takes_state(model, inputs):
-    signature = inspect.signature(model.forward)
-    try:
-        signature.bind(*inputs, "state")
-    except TypeError as error:
-        wants = ", ".join(["x", *["…"] * (len(inputs) - 1), "state"])
-        raise ValueError(f"model must take ({wants}) with carry, got {signature}") from error
-
-
-def _check_finite(what, value, where):
-    if not math.isfinite(value):
-        raise FloatingPointError(f"the {what} is {value} at {where}; no update was made with it")
 
 
 def _bar(iterable, label, total=None, initial=0):

@@ -60,8 +60,8 @@ def _refusal(path, why):
 
 def identity(model, optimizer, scheduler, options, **others):
     """What must be the same for a run to be resumed, a dict of strings."""
-    entries = {name: getattr(options, name) for name in ("clip", "patience", "carry", "batch_dim")}
-    entries |= {"seed": options.seed, **others, "model": model}
+    names = ("accumulate", "clip", "patience", "carry", "batch_dim", "seed")
+    entries = {name: getattr(options, name) for name in names} | {**others, "model": model}
     entries |= {"schedule": type(scheduler).__name__, "optimizer": type(optimizer).__name__}
     for k, group in enumerate(optimizer.param_groups):
         settings = {key: value for key, value in group.items() if key != "params"}

@@ -76,7 +76,7 @@ TARGETS = (
     ),
     Target(
         ("companion/train/*.py",),
-        ("train", "train_processes", "train_resume", "train_input"),
+        ("train", "train_processes", "train_resume", "train_input", "train_accumulate"),
         ("killed_at_any_moment", "survive_a_kill", "worker"),
         0.03,
     ),
