@@ -110,3 +110,10 @@ def visit(browser, address):
     opened = Visit(browser, address)
     yield opened
     opened.context.close()
+
+
+@pytest.fixture(scope="session")
+def axe():
+    import axe_playwright_python
+
+    return (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")

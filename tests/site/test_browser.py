@@ -1,19 +1,10 @@
 """Every page of the built book, as a browser shows it."""
 
-from pathlib import Path
-
 import pytest
 
 WIDTHS = (390, 320)
 # Moderate findings that the book does not accept either.
 RULES = {"region", "label-content-name-mismatch"}
-
-
-@pytest.fixture(scope="session")
-def axe():
-    import axe_playwright_python
-
-    return (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
 
 
 def unset_maths(tab):

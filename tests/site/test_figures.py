@@ -1,0 +1,179 @@
+"""The figures that compute in the page: their numbers, and that everyone can use them."""
+
+import re
+import sys
+
+import numpy as np
+import pytest
+from conftest import ROOT, SITE, Visit, pages
+from test_browser import overflow, violations
+
+from companion import CELLS, backward, forward, init
+from companion.plots import COLORS
+
+sys.path.append(str(ROOT / "book" / "_ext"))
+import computed  # noqa: E402
+
+WIDTHS = (1280, 390, 320)
+FIGURE = re.compile(r'class="[^"]*\bcomputed-([\w-]+)')
+IN_JS = ("rnn", "lstm", "peephole", "coupled", "gru", "lstm1997")
+MODULES = SITE / "_static" / computed.FOLDER
+
+
+def figures_of(path):
+    return FIGURE.findall((SITE / path).read_text(encoding="utf-8"))
+
+
+PLACES = [(path, name) for path in pages() for name in figures_of(path)]
+
+
+@pytest.fixture(scope="module")
+def js(browser):
+    """A blank page with the cells of the figures, as `cells`."""
+    page = browser.new_page()
+    page.evaluate(f"() => {{ {computed.bundle('cells')} window.cells = of_cells; }}")
+    yield page
+    page.close()
+
+
+def plain(params):
+    return {name: value.ravel().tolist() for name, value in params.items()}
+
+
+def listed(arrays):
+    return [array.tolist() for array in arrays]
+
+
+@pytest.mark.parametrize("name", IN_JS)
+def test_cell_computes_what_the_package_computes(js, name):
+    cell, rng = CELLS[name], np.random.default_rng(3)
+    params = {k: rng.normal(0, 1, v.shape) for k, v in init(cell, 2, 3, rng).items()}
+    xs, first = rng.normal(0, 3, (5, 2)), [rng.normal(size=3) for _ in cell.states]
+    ys, state, tape = forward(cell, params, xs[:, None], tuple(s[None] for s in first))
+    found = js.evaluate(
+        """([name, params, xs, first]) => {
+        let state = first;
+        return xs.map((x) => {
+            const next = cells.advance(cells.CELLS[name], params, x, state);
+            state = next.state;
+            return [state.map((s) => [...s]), next.units.map((unit) => unit.kept)];
+        });
+    }""",
+        [name, plain(params), xs.tolist(), listed(first)],
+    )
+    states = np.array([s for s, _ in found]).swapaxes(0, 1)
+    np.testing.assert_allclose(states, tape.states[:, 1:, 0], rtol=0, atol=1e-12)
+    kept = np.array([k for _, k in found])
+    np.testing.assert_allclose(kept.transpose(2, 0, 1), tape.kept[:, :, 0], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["rnn", "lstm"])
+def test_step_back_is_that_of_the_package(js, name):
+    cell, rng = CELLS[name], np.random.default_rng(4)
+    params = {k: rng.normal(0, 1, v.shape) for k, v in init(cell, 2, 3, rng).items()}
+    xs, first = rng.normal(size=(5, 2)), [rng.normal(size=3) for _ in cell.states]
+    last = [rng.normal(size=3) for _ in cell.states]
+    ys, _, tape = forward(cell, params, xs[:, None], tuple(s[None] for s in first))
+    _, _, wanted = backward(cell, params, tape, 0 * ys, tuple(d[None] for d in last))
+    found = js.evaluate(
+        """([name, params, xs, first, last]) => {
+        const cell = cells.CELLS[name], tape = [];
+        let state = first, d = last;
+        for (const x of xs) {
+            const next = cells.advance(cell, params, x, state);
+            tape.push([next, state]);
+            state = next.state;
+        }
+        for (const [next, before] of tape.reverse())
+            d = cells.retreat(cell, params, d, next.state, next.units, before);
+        return d.map((one) => [...one]);
+    }""",
+        [
+            name,
+            plain(params),
+            xs.tolist(),
+            *([s.tolist() for s in group] for group in (first, last)),
+        ],
+    )
+    np.testing.assert_allclose(found, np.array(wanted)[:, 0], rtol=0, atol=1e-12)
+
+
+def test_colors_are_those_of_the_book():
+    css = (computed.SOURCE / "figures.css").read_text(encoding="utf-8")
+    assert dict(re.findall(r"--quantity-(\w): (#\w+);", css)) == COLORS
+
+
+def test_figures_are_small():
+    scripts = [MODULES / f"{name}.js" for name in computed.figures()]
+    assert scripts
+    assert all(script.stat().st_size < 100_000 for script in scripts)
+
+
+def test_pages_without_a_figure_load_nothing(visit):
+    requests = []
+    visit.tab.on("request", lambda request: requests.append(request.url))
+    visit.open("book/notation.html")
+    assert not [url for url in requests if f"/{computed.FOLDER}/" in url]
+
+
+def wake(tab, name):
+    """Bring a figure to the screen and wait until it computes."""
+    twin = tab.locator(f".computed-{name}").first
+    twin.scroll_into_view_if_needed()
+    twin.locator(".computed-live").wait_for()
+    return twin
+
+
+@pytest.mark.parametrize(("path", "name"), PLACES)
+def test_figure_wakes_in_its_place_and_can_be_read_by_all(visit, axe, path, name):
+    tab = visit.open(path)
+    twin = wake(tab, name)
+    assert twin.locator("output").first.inner_text().strip()
+    assert not twin.locator("img").first.is_visible()
+    problems = violations(tab, axe, "light") + violations(tab, axe, "dark")
+    for width in WIDTHS:
+        problems += overflow(tab, width)
+        awake = twin.bounding_box()["height"]
+        live = twin.locator(".computed-live")
+        high, wide = live.evaluate(
+            "e => [e.scrollHeight - e.clientHeight, e.scrollWidth - e.clientWidth]"
+        )
+        if high > 0 or wide > 0:
+            problems.append(f"at {width} px {high} px too high, {wide} px too wide")
+        asleep = live.evaluate(
+            """e => {
+            const twin = e.parentElement, after = e.nextSibling;
+            e.remove();
+            twin.classList.remove("computed-awake");
+            const height = twin.getBoundingClientRect().height;
+            twin.insertBefore(e, after);
+            twin.classList.add("computed-awake");
+            return height;
+        }"""
+        )
+        if abs(asleep - awake) > 1:
+            problems.append(f"at {width} px {asleep} px high asleep, {awake} px awake")
+    tab.emulate_media(media="print")
+    assert twin.locator("img").first.is_visible()
+    assert not twin.locator(".computed-live").is_visible()
+    problems += visit.problems
+    assert not problems, "\n".join(problems)
+
+
+@pytest.mark.parametrize("name", computed.figures())
+def test_figure_wakes_in_a_folder_of_files(browser, name):
+    path = next(path for path, one in PLACES if one == name)
+    visit = Visit(browser, SITE.as_uri() + "/")
+    wake(visit.open(path), name)
+    assert not [problem for problem in visit.problems if f"/{computed.FOLDER}/" in problem]
+    visit.context.close()
+
+
+def test_without_javascript_the_twin_stands(browser, address):
+    context = browser.new_context(java_script_enabled=False)
+    for path, name in PLACES:
+        tab = context.new_page()
+        tab.goto(address + path)
+        assert tab.locator(f".computed-{name} img").first.is_visible()
+        tab.close()
+    context.close()
