@@ -98,6 +98,20 @@ def test_step_back_is_that_of_the_package(js, name):
     np.testing.assert_allclose(found, np.array(wanted)[:, 0], rtol=0, atol=1e-12)
 
 
+def test_data_arrives_as_it_was_written(js, tmp_path):
+    path = tmp_path / "some.bin"
+    path.write_bytes(bytes(range(256)))
+    found = js.evaluate(
+        f"""async () => {{
+        {computed.bundle("data")}
+        window.computed = {{given: {{}}, load: async (name) => window.computed.given[name]}};
+        {computed.data(path)}
+        return [...new Uint8Array(await of_data.bytes("some.bin"))];
+    }}"""
+    )
+    assert found == list(range(256))
+
+
 def test_colors_are_those_of_the_book():
     css = (computed.SOURCE / "figures.css").read_text(encoding="utf-8")
     assert dict(re.findall(r"--quantity-(\w): (#\w+);", css)) == COLORS
