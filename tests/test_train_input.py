@@ -16,7 +16,8 @@ from torch.utils.data import DataLoader, TensorDataset
 from train_script import new_net, pieces
 
 from companion.data import packed
-from companion.train import Options, fit, predict
+from companion.train import Options, fit, predict, processes
+from companion.train.batch import Scorer
 
 PLAIN = Options(epochs=2, batch_dim=0, optimizer=sgd(0.1))
 
@@ -210,6 +211,33 @@ def test_predict_drops_nothing_out_carries_a_state_and_needs_no_y():
     readout, xs = nn.Linear(3, 1), [x for x, _ in pieces(0)]
     for batches in (xs, [(x,) for x in xs], [[x] for x in xs], [(x, None) for x in xs]):
         assert_same(predict(readout, batches), [readout(x).detach() for x in xs])
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_predict_goes_on_with_the_first_sequences_of_a_smaller_batch(axis):
+    class Sums(nn.Linear):
+        def forward(self, x, state):
+            state = x.sum(1 - axis) + (0 if state is None else state)
+            return state.clone(), state
+
+    x = torch.arange(24.0).reshape(2, 4, 3).transpose(0, 1 - axis)
+    batches = [x, x.narrow(axis, 0, 3), x.narrow(axis, 0, 3)]
+    every = x.sum(1 - axis)
+    found = predict(Sums(1, 1), batches, carry=True, batch_dim=axis)
+    assert_same(found, [every, 2 * every[:3], 3 * every[:3]])
+    with pytest.raises(ValueError, match=r"in every tensor of x, got \[3, 2\] along batch_dim = 1"):
+        predict(Sums(1, 1), [(torch.zeros(2, 3, 1), torch.zeros(2), None)], carry=True)
+
+
+def test_fewer_sequences_with_carry_are_refused_in_several_processes(monkeypatch):
+    for name, value in {"size": 2, "rank": 0}.items():
+        monkeypatch.setattr(processes, name, lambda value=value: value)
+    monkeypatch.setattr(processes, "sum_up", lambda part, *rest: part)
+    model = new_net()
+    score = Scorer(model, mse, OPTIONS, torch.device("cpu"))
+    _, _, carried = score(model, pieces(0, B=4)[0], None, "")
+    with pytest.raises(ValueError, match="carry in several processes, got 2 after 4"):
+        score(model, pieces(0, B=2)[0], carried, "")
 
 
 def test_mixed_precision_is_the_models_own():

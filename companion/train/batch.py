@@ -36,6 +36,11 @@ class Scorer:
                 _check_takes_state(self.model, inputs)
             state, before = carried or (None, whole)
             if whole < before:
+                if processes.size() > 1:
+                    raise ValueError(
+                        "batches must have the same number of sequences in all of an epoch, with "
+                        f"carry in several processes, got {whole} after {before}"
+                    )
                 state = processes.first_of(state, before, whole)
             output = call(*inputs, state)
             if not isinstance(output, tuple) or len(output) != 2:

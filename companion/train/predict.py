@@ -10,12 +10,16 @@ from companion.train import processes
 
 
 @torch.no_grad()
-def predict(model: torch.nn.Module, batches: Iterable[Any], *, carry: bool = False) -> list[Any]:
+def predict(
+    model: torch.nn.Module, batches: Iterable[Any], *, carry: bool = False, batch_dim: int = 1
+) -> list[Any]:
     """The model's outputs, one for each batch, on the CPU.
 
     batches: an iterable of batches as `fit` takes them, of which y is not looked at, or of inputs
     without y, each a tensor, a `PackedSequence`, or a tuple of one as a DataLoader gives it.
-    carry: whether the model is called as model(x, state) -> (y, state), as in `Options`.
+    carry: whether the model is called as model(x, state) -> (y, state), as in `Options`; a batch
+    of fewer sequences than the one before it goes on with the first of them.
+    batch_dim: the axis of the sequences in every tensor of x, which matters with carry alone.
     Returns a list. The model is put, and left, in evaluation mode; under torchrun every process
     predicts all.
     Raises ValueError for batches of another kind.
@@ -23,12 +27,16 @@ def predict(model: torch.nn.Module, batches: Iterable[Any], *, carry: bool = Fal
     device = next(model.parameters()).device
     model.eval()
     outputs: list[Any] = []
-    state = None
+    state, before = None, 0
     for batch in batches:
         whole = processes.inputs_and_y(_with_y(batch))[0]
         inputs = processes.map_tensors(lambda part: part.to(device), whole, "x")
         if carry:
+            many = _sequences(inputs, batch_dim)
+            if state is not None and many < before:
+                state = processes.first_of(state, before, many)
             output, state = model(*inputs, state)
+            before = many
         else:
             output = model(*inputs)
         outputs.append(processes.map_tensors(lambda part: part.cpu(), output, "the model's output"))
@@ -39,3 +47,14 @@ def _with_y(batch):
     if isinstance(batch, torch.Tensor | PackedSequence):
         return batch, None
     return (*batch, None) if isinstance(batch, tuple | list) and len(batch) == 1 else batch
+
+
+def _sequences(inputs, dim):
+    sizes: list[int] = []
+    processes.map_tensors(lambda leaf: sizes.append(processes.sequences(leaf, dim)), inputs, "x")
+    if len(set(sizes)) != 1:
+        raise ValueError(
+            "batches must have the same number of sequences in every tensor of x, got "
+            f"{sizes} along batch_dim = {dim}"
+        )
+    return sizes[0]

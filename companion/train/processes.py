@@ -66,14 +66,11 @@ def share(batch, batch_dim, device):
                     "batches must give padded tensors and their lengths to several processes, "
                     "and the model pack them, got a PackedSequence"
                 )
-            whole, part = int(leaf.batch_sizes[0]), leaf
-            sizes.append(whole)
-            counts.append(whole)
+            part = leaf
         else:
-            dim = min(dim, leaf.ndim - 1)
-            part = leaf.tensor_split(size(), dim)[rank()]
-            sizes.append(leaf.shape[dim])
-            counts.append(part.shape[dim])
+            part = leaf.tensor_split(size(), min(dim, leaf.ndim - 1))[rank()]
+        sizes.append(sequences(leaf, dim))
+        counts.append(sequences(part, dim))
         return part.to(device)
 
     inputs, y = inputs_and_y(batch)
@@ -87,16 +84,18 @@ def share(batch, batch_dim, device):
     return tuple(parts), counts[0], sizes[0]
 
 
+def sequences(leaf, dim):
+    """How many sequences a tensor has along an axis, its last if it has fewer, or a packed one."""
+    if isinstance(leaf, PackedSequence):
+        return int(leaf.batch_sizes[0])
+    return leaf.shape[min(dim, leaf.ndim - 1)]
+
+
 def first_of(state, before, now):
     """The state of the first `now` of the `before` sequences that it is of.
 
     Their axis is that of torch.nn, the second of three, or else the first.
     """
-    if size() > 1:
-        raise ValueError(
-            "batches must have the same number of sequences in all of an epoch, with carry in "
-            f"several processes, got {now} after {before}"
-        )
 
     def cut(part):
         axis = 1 if part.ndim == 3 and part.shape[1] == before else 0
