@@ -12,7 +12,7 @@ const START = {
   weights: { i: [2, 0, -1], f: [0, 0, 2], g: [1, 0.5, 0], o: [0, 1, 1] },
 };
 const PLACES = { f: 84, i: 142, g: 200, o: 258 }; // the middle of each gate in the drawing
-const [LANE, MIX, TOP, HEIGHT, FEED] = [50, 100, 132, 48, 214];
+const [LANE, MIX, TOP, HEIGHT, FEED] = [56, 104, 134, 48, 216];
 const [ADD, END] = [171, 308];
 
 /** Everything that the step computes. */
@@ -37,7 +37,7 @@ function gate(name) {
   return {
     node,
     set(open, a) {
-      const [low, high] = name === "g" ? [Math.min(open, 0), Math.max(open, 0)] : [2 * 0 - 1, 2 * open - 1];
+      const [low, high] = name === "g" ? [Math.min(open, 0), Math.max(open, 0)] : [-1, 2 * open - 1];
       const y = TOP + (1 - (high + 1) / 2) * HEIGHT;
       fill.setAttribute("y", y);
       fill.setAttribute("height", ((high - low) / 2) * HEIGHT);
@@ -69,7 +69,7 @@ function picture() {
     360,
     272,
     ...lanes,
-    shape("polygon", { points: "360,50 350,44 350,56", fill: "var(--quantity-c)" }),
+    shape("polygon", { points: "360,56 350,50 350,62", fill: "var(--quantity-c)" }),
     line([[2, FEED], [PLACES.o, FEED]], hidden),
     arrow([[ADD, 262], [ADD, FEED + 3]], { stroke: "currentColor", "stroke-width": 2 }),
     ...NAMES.map((name) => line([[PLACES[name], FEED], [PLACES[name], TOP + HEIGHT + 22]], hidden)),
@@ -87,18 +87,18 @@ function picture() {
     operator(ADD, MIX, "×"),
     operator(END, MIX + 18, "×"),
     ...NAMES.map((name) => gates[name].node),
-    label(4, LANE - 26, "C", "t−1", "start"),
-    number("cPrev", 4, LANE - 9, { "text-anchor": "start" }),
+    label(4, LANE - 31, "C", "t−1", "start"),
+    number("cPrev", 4, LANE - 11, { "text-anchor": "start" }),
     number("keeps", (PLACES.f + ADD) / 2, LANE - 9),
     number("adds", ADD + 4, LANE + 29, { "text-anchor": "start" }),
-    label(356, LANE - 26, "C", "t", "end"),
-    number("c", 356, LANE - 12, end),
+    label(356, LANE - 31, "C", "t", "end"),
+    number("c", 356, LANE - 11, end),
     number("tanhC", END + 4, MIX - 2, { "text-anchor": "start" }),
-    label(4, FEED - 22, "h", "t−1", "start"),
-    number("hPrev", 4, FEED - 6, { "text-anchor": "start" }),
+    label(4, FEED - 27, "h", "t−1", "start"),
+    number("hPrev", 4, FEED - 7, { "text-anchor": "start" }),
     label(ADD - 8, 258, "x", "t", "end"),
     number("x", ADD + 8, 256, { "text-anchor": "start" }),
-    label(356, 216, "h", "t", "end"),
+    label(356, 212, "h", "t", "end"),
     number("h", 356, 232, end),
   );
   return {

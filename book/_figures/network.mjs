@@ -2,19 +2,19 @@
 import { CELLS, advance } from "./cells.mjs";
 
 /**
- * A file of data/, in base64: its header, and its arrays by name, matrices row after row.
+ * A file of data/, as its bytes: its header, and its arrays by name, matrices row after row.
  * scripts/figure_models.py says how they are stored.
  */
-export function modelOf(base64) {
-  const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+export function modelOf(buffer) {
+  const bytes = new Uint8Array(buffer);
   let at = bytes.indexOf(10) + 1; // the header is the first line
   const header = JSON.parse(new TextDecoder().decode(bytes.subarray(0, at)));
-  const floats = (n) => new Float32Array(bytes.slice(at, (at += 4 * n)).buffer);
+  const floats = (n) => new Float32Array(buffer.slice(at, (at += 4 * n)));
   const weights = {};
   for (const [name, [rows, columns]] of Object.entries(header.shapes)) {
     weights[name] = floats(rows); // a vector, or what each row of a matrix is to be multiplied by
     if (columns === undefined) continue;
-    const whole = new Int8Array(bytes.buffer, at, rows * columns);
+    const whole = new Int8Array(buffer, at, rows * columns);
     at += whole.length;
     const matrix = new Float64Array(whole.length);
     for (let k = 0; k < whole.length; k++) matrix[k] = whole[k] * weights[name][Math.floor(k / columns)];

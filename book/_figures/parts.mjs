@@ -63,6 +63,19 @@ export function digits(value, places = 2) {
   return Number(fixed) === 0 ? fixed.replace("-", "") : fixed.replace("-", "−");
 }
 
+/** A power of ten as text, such as 10⁻⁸. */
+export function power(exponent) {
+  const raised = [...String(exponent)].map((sign) => (sign === "-" ? "⁻" : "⁰¹²³⁴⁵⁶⁷⁸⁹"[sign]));
+  return `10${raised.join("")}`;
+}
+
+/** A positive number of any size as text: 0.37, or 1.2·10⁻⁸. */
+export function magnitude(value) {
+  if (value >= 0.01 && value < 100) return digits(value);
+  const [factor, exponent] = value.toExponential(1).split("e");
+  return `${factor}·${power(Number(exponent))}`;
+}
+
 /**
  * A slider with its label and its value. change: called when the reader moves it.
  * Returns its node; `value` may be read and set.
@@ -119,4 +132,55 @@ export function button(words, press) {
 /** A group of controls under a name. */
 export function group(name, ...children) {
   return element("fieldset", {}, element("legend", {}, name), ...children);
+}
+
+/** A box to tick. Returns its node; `checked` may be read and set. */
+export function check(words, change) {
+  const id = `computed-${(count += 1)}`;
+  const input = element("input", { type: "checkbox", id });
+  input.addEventListener("change", change);
+  return {
+    node: element("div", { class: "check" }, input, element("label", { for: id }, words)),
+    get checked() {
+      return input.checked;
+    },
+    set checked(yes) {
+      input.checked = yes;
+    },
+  };
+}
+
+/** A field to write in, of so many lines. Returns its node; `value` may be read and set. */
+export function writing(words, value, rows, change) {
+  const id = `computed-${(count += 1)}`;
+  const input = element("textarea", { id, rows, spellcheck: "false", autocapitalize: "off" });
+  input.value = value;
+  input.addEventListener("input", change);
+  return {
+    node: element("div", { class: "writing" }, element("label", { for: id }, words), input),
+    get value() {
+      return input.value;
+    },
+    set value(words) {
+      input.value = words;
+      input.scrollTop = input.scrollHeight;
+    },
+  };
+}
+
+/** A field for a whole number. Returns its node; `value` is null for what is none. */
+export function number(words, { min, max, value }, change) {
+  const id = `computed-${(count += 1)}`;
+  const input = element("input", { type: "number", id, min, max, step: 1 });
+  input.value = value;
+  input.addEventListener("input", change);
+  return {
+    node: element("div", { class: "choice" }, element("label", { for: id }, words), input),
+    get value() {
+      return input.value !== "" && input.checkValidity() ? Number(input.value) : null;
+    },
+    set value(whole) {
+      input.value = whole;
+    },
+  };
 }

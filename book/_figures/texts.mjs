@@ -19,4 +19,48 @@ export const TEXTS = {
       `The cell state is now ${c}. ` +
       `The output gate shows ${o} of its tanh, ${tanhC}: the hidden state is ${h}.`,
   },
+  trained: {
+    open: "Try it yourself",
+    loading: "The network is being loaded …",
+    failed: "The network could not be loaded.",
+  },
+  characters: {
+    type: "Type, and the network reads (English letters and marks, no digits)",
+    next: "what it expects next",
+    percent: (number) => `${number} %`,
+    memory: "The memory of one unit",
+    unit: "unit",
+    hold: "hold its memory still",
+    value: "held at",
+    write: "Let it write",
+    restart: "Start again",
+    empty: "Nothing is read yet.",
+    names: { "\n": "a line break", " ": "a space" },
+    said: ({ character, percent, bits, left, unit, c }) =>
+      `It expects ${character} next, with ${percent} %. ` +
+      (bits ? `So far each character has cost it ${bits} bits on average. ` : "") +
+      (left ? `Left out, since it does not know them: ${left}. ` : "") +
+      `The memory of unit ${unit} is ${c}.`,
+  },
+
+  flow: {
+    scale: "recurrent scale",
+    forget: "forget gate",
+    lag: "steps back",
+    rnn: "RNN",
+    lstm: "LSTM",
+    gates: "forget gates alone",
+    said: ({ lag, rnn, lstm, gates }) =>
+      `What is left of the derivative ${lag} steps back: ${rnn} in the RNN, ${lstm} in the LSTM. ` +
+      `Forget gates alone, at the value that their bias gives, would leave ${gates}.`,
+  },
+  translation: {
+    number: "A number up to 999,999",
+    another: "Another number",
+    end: "(end)",
+    outside: "The number must be a whole one from 0 to 999,999.",
+    right: "That is right.",
+    wrong: (right) => `That is wrong. Right is: ${right}.`,
+    looked: (pairs) => `Each word, and where its largest weight was: ${pairs}.`,
+  },
 };

@@ -22,7 +22,7 @@
     const draw = await window.computed.load(name);
     const live = document.createElement("div");
     live.className = "computed-live";
-    if (draw(live) === false) return; // it cannot run here: the twin stays
+    if (draw(live, twin) === false) return; // it cannot run here: the twin stays
     twin.prepend(live);
     twin.classList.add("computed-awake");
   };
