@@ -120,10 +120,10 @@ def test_templates_are_compared_as_an_exhaustive_search_would():
 
     rng = np.random.default_rng(0)
     several = 0
-    for _ in range(30):
-        pieces = [rng.normal(size=(T, 2)) for T in (3, 2, 1)]
+    for T in [7] * 25 + [30] * 5:  # the quietest tenth is one frame, or three
+        pieces = [rng.normal(size=(n, 2)) for n in (3, 2, 1)]
         book = Templates(pieces, [1, 2, 3])
-        x = rng.normal(size=(7, 2))
+        x = rng.normal(size=(T, 2))
         found = book.recognise(x, penalty=0.3)
         assert found == exhaustive(book, x, 0.3)
         several += len(found) > 1

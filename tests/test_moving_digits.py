@@ -1,5 +1,7 @@
 """Films of digits: they move as they should, and show what they are made of."""
 
+import zlib
+
 import numpy as np
 import pytest
 
@@ -15,6 +17,15 @@ def test_films_are_repeatable_and_of_the_right_form():
     assert films.min() == 0 and films.max() <= 1
     lit = (films > 0).sum((2, 3))
     assert lit.min() >= 16 and lit.max() <= 32 and lit.max() > 16, "two digits of 16 pixels"
+
+
+def test_a_seed_gives_the_films_that_stored_results_were_made_of():
+    """Digits of one pixel, each with a brightness of its own, in all frames."""
+    images = np.linspace(0.25, 1, 4, dtype=np.float32).reshape(4, 1, 1)
+    films = moving_digits(np.random.default_rng(0), 50, images, 9, size=4)
+    places = [[0, 0, 1], [0, 3, 1], [1, 1, 2], [1, 2, 0], [2, 1, 1], [2, 2, 3]]
+    assert np.argwhere(films[:3, 0]).tolist() == places  # frame, row, column
+    assert zlib.crc32(films.tobytes()) == 1307185433
 
 
 def test_a_digit_moves_by_one_and_turns_at_the_side():

@@ -38,7 +38,7 @@ NO_FIELD = ("annotation", "returns")
 # zip(…, strict=True) finds a mistake in the lines around it: where there is none, it is the same.
 NO_KEYWORD = ("strict",)
 # Their order is the order of tables and no more.
-REGISTRIES = ("CELLS", "ABLATIONS", "__all__")
+REGISTRIES = ("CELLS", "ABLATIONS", "SOUND_ALIKE", "__all__")
 
 
 class Mutant(NamedTuple):
