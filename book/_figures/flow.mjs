@@ -123,5 +123,6 @@ export function draw(root) {
   }
 
   redraw();
-  root.append(svg, scale.node, forget.node, lag.node, said);
+  const controls = element("div", { class: "controls" }, scale.node, forget.node, lag.node, said);
+  root.append(element("div", { class: "beside" }, svg, controls));
 }

@@ -17,6 +17,7 @@ import computed  # noqa: E402
 WIDTHS = (1280, 390, 320)
 FIGURE = re.compile(r'class="[^"]*\bcomputed-([\w-]+)')
 IN_JS = ("rnn", "lstm", "peephole", "coupled", "gru", "lstm1997")
+FLOWS = ((1, 0.95), (0.1, 0.95), (1.8, 0.5))  # settings of the figure of gradient flow
 MODULES = SITE / "_static" / computed.FOLDER
 
 
@@ -98,6 +99,41 @@ def test_step_back_is_that_of_the_package(js, name):
     np.testing.assert_allclose(found, np.array(wanted)[:, 0], rtol=0, atol=1e-12)
 
 
+@pytest.fixture(scope="module")
+def flow(js):
+    """(cell, scale, forget) -> the network of the figure and the lengths that it draws."""
+    js.evaluate(f"() => {{ {computed.bundle('flow')} window.flow = of_flow; }}")
+    call = """(settings) => {
+        const net = flow.network(...settings);
+        return [net.params, net.xs, net.last, flow.lengths(net)];
+    }"""
+    return lambda *settings: js.evaluate(call, settings)
+
+
+@pytest.mark.parametrize("name", ["rnn", "lstm"])
+def test_gradient_flow_is_that_of_the_package(flow, name):
+    flat, xs, last, found = flow(name, 1.3, 0.9)
+    params = {k: np.array(v).reshape(len(flat["bias_ih"]), -1) for k, v in flat.items()}
+    params |= {k: params[k].ravel() for k in ("bias_ih", "bias_hh")}
+    xs, lengths = np.array(xs)[:, None], []
+    _, _, tape = forward(name, params, xs)
+    d = (np.array([last]), *(np.zeros((1, 16)) for _ in CELLS[name].states[1:]))
+    for t in reversed(range(len(xs))):
+        step = type(tape)(tape.xs[t : t + 1], tape.states[:, t : t + 2], tape.kept[:, t : t + 1])
+        _, _, d = backward(name, params, step, np.zeros((1, 1, 16)), d)
+        lengths.append(np.linalg.norm(d[-1]))
+    np.testing.assert_allclose(found, np.array(lengths) / lengths[0], rtol=1e-9)
+    assert abs(np.std(params["weight_hh"]) * 4 / 1.3 - 1) < 0.1
+    assert abs(np.mean(xs)) < 0.1 and abs(np.std(xs) - 1) < 0.05
+
+
+def test_gradient_flow_shows_what_the_pages_say(flow):
+    ends = {(name, s, f): flow(name, s, f)[3][99] for name in ("rnn", "lstm") for s, f in FLOWS}
+    assert 3e-20 < ends["rnn", 1, 0.95] < 3e-19 and 0.3 < ends["lstm", 1, 0.95] < 3
+    assert 1 < ends["lstm", 0.1, 0.95] / 0.95**99 < 2  # nearly the gates alone
+    assert ends["lstm", 1.8, 0.5] < ends["rnn", 1.8, 0.5]
+
+
 def test_data_arrives_as_it_was_written(js, tmp_path):
     path = tmp_path / "some.bin"
     path.write_bytes(bytes(range(256)))
@@ -135,6 +171,9 @@ def wake(tab, name):
     twin = tab.locator(f".computed-{name}").first
     twin.scroll_into_view_if_needed()
     twin.locator(".computed-live").wait_for()
+    if twin.locator(".open").count():  # its network is loaded when it is asked for
+        twin.locator(".open").click()
+        twin.locator(".open").wait_for(state="detached")
     return twin
 
 
