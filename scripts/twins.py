@@ -1,7 +1,8 @@
 """Draw the still twins of figures that compute: `python scripts/twins.py flow carry`.
 
 Each is the drawing of the figure as it stands before the reader touches it, on white, and goes to
-book/figures/computed-NAME.png. It takes the Chromium that the variable CHROMIUM names, else `chromium`.
+book/figures/computed-NAME.png. The browser is the Chromium that the variable CHROMIUM names, else
+`chromium`.
 """
 
 import os

@@ -63,4 +63,28 @@ export const TEXTS = {
     wrong: (right) => `That is wrong. Right is: ${right}.`,
     looked: (pairs) => `Each word, and where its largest weight was: ${pairs}.`,
   },
+
+  carry: {
+    quantity: "value",
+    reads: "The loss reads",
+    last: "the last output",
+    every: "every output",
+    bias: "forget bias",
+    line: "lines done",
+    restart: "From the start",
+    next: "Next line",
+    start: "The way forward is done. What does each step hand back to the step before?",
+    lines: [
+      (t, { dy, dhA, dh }) =>
+        `Step ${t}: the output counts ${dy}, and the step after handed back ${dhA}: dh is ${dh}.`,
+      (t, { dh, dcH }) =>
+        `Step ${t}: through the output gate and the slope of tanh, dh = ${dh} becomes a share of dC, ${dcH}.`,
+      (t, { dcH, dcC, dc }) =>
+        `Step ${t}: that share and the carry, ${dcH} and ${dcC}, are all of dC: ${dc}.`,
+      (t, { dai, daf, dag, dao }) =>
+        `Step ${t}: the pre-activations of i, f, C̃ and o get ${dai}, ${daf}, ${dag} and ${dao}.`,
+      (t, { dc, f }, { dcC, dhA }) =>
+        `Step ${t} hands back the carry, ${dc} times f = ${f}, which is ${dcC}, and through the weights ${dhA}.`,
+    ],
+  },
 };
