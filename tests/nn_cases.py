@@ -6,6 +6,16 @@ from torch.func import functional_call
 from companion.nn import GRU, LSTM, RNN, SLSTM, CoupledLSTM, PeepholeLSTM
 
 
+def ReluRNN(*sizes, **options):
+    """An RNN with ReLU."""
+    return RNN(*sizes, nonlinearity="relu", **options)
+
+
+def relu_twin(*sizes, **options):
+    """torch's RNN with ReLU."""
+    return torch.nn.RNN(*sizes, nonlinearity="relu", **options)
+
+
 def ProjectedLSTM(*sizes, **options):
     """An LSTM whose h has 2 numbers."""
     return LSTM(*sizes, proj_size=2, **options)
@@ -22,10 +32,11 @@ def projected_twin(*sizes, **options):
 
 
 # Those that are a cell of the NumPy engine, weight by weight; and all.
-CELL_LAYERS = [RNN, LSTM, PeepholeLSTM, CoupledLSTM, GRU, SLSTM]
+CELL_LAYERS = [RNN, ReluRNN, LSTM, PeepholeLSTM, CoupledLSTM, GRU, SLSTM]
 LAYERS = [*CELL_LAYERS, ProjectedLSTM, ProjectedPeepholeLSTM]
 TWINS = {
     RNN: torch.nn.RNN,
+    ReluRNN: relu_twin,
     LSTM: torch.nn.LSTM,
     GRU: torch.nn.GRU,
     ProjectedLSTM: projected_twin,

@@ -110,7 +110,7 @@ too_many = PackedSequence(torch.zeros(12, 3), torch.tensor([5, 4, 2]))
         (lambda: RNN(3, 4, proj_size=2), "proj_size must be 0 for a rnn layer, got 2"),
         (lambda: GRU(3, 4, proj_size=2), "proj_size must be 0 for a gru layer, got 2"),
         (lambda: projected(x, (h, h)), r"h0 must have shape \(1, 5, 2\), got \(1, 5, 4\)"),
-        (lambda: RNN(3, 4, nonlinearity="relu"), "nonlinearity must be 'tanh', got 'relu'"),
+        (lambda: RNN(3, 4, nonlinearity="sin"), "nonlinearity must be 'tanh' or 'relu', got"),
         (lambda: RNN(3, 4, forget_bias=1), "forget_bias must be None for a rnn layer, got 1"),
         (lambda: LSTM(3, 4, bias=False, forget_bias=1), "None for a layer without biases, got 1"),
         (lambda: lstm(x.numpy()), "input must be a torch tensor, got ndarray; torch.from_numpy"),

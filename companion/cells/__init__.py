@@ -7,7 +7,7 @@ from companion.cells.held_open import held_open
 from companion.cells.lstm import lstm
 from companion.cells.mgu import mgu
 from companion.cells.peephole import ABLATIONS, peephole
-from companion.cells.rnn import rnn
+from companion.cells.rnn import rnn, rnn_relu
 from companion.cells.slstm import slstm
 
 # The network of Hochreiter and Schmidhuber (1997) has no forget gate: c = c_prev + i g.
@@ -15,7 +15,7 @@ lstm1997 = held_open(lstm, "f", "lstm1997")
 
 CELLS = {cell.name: cell for cell in (rnn, lstm, peephole, coupled, gru, mgu, lstm1997, *ABLATIONS)}
 
-__all__ = ["CELLS", "Cell", "find_cell", "slstm"]
+__all__ = ["CELLS", "Cell", "find_cell", "rnn_relu", "slstm"]
 
 
 def find_cell(cell: Cell | str) -> Cell:

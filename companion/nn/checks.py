@@ -33,6 +33,12 @@ def check_projection(size, cell, H):
     return int(size)
 
 
+def check_nonlinearity(name):
+    """Raise a ValueError unless an RNN can have this nonlinearity."""
+    if name not in ("tanh", "relu"):
+        raise ValueError(f"nonlinearity must be 'tanh' or 'relu', got {name!r}")
+
+
 def autocast_dtype(like):
     """The precision that torch.autocast wants of a layer with this weight, or None."""
     kind = like.device.type

@@ -2,12 +2,17 @@
 
 import torch
 
-from companion.cells import CELLS, slstm
+from companion.cells import CELLS, rnn_relu, slstm
+from companion.nn.checks import check_nonlinearity
 from companion.nn.layer import Layer
+from companion.nn.operators import register
 
 
 class RNN(Layer):
-    """Plain recurrent layer with tanh; drop-in for torch.nn.RNN. See `Layer`."""
+    """Plain recurrent layer; drop-in for torch.nn.RNN. See `Layer`.
+
+    nonlinearity: "tanh" or "relu".
+    """
 
     cell = CELLS["rnn"]
 
@@ -29,8 +34,7 @@ class RNN(Layer):
         recurrent_dropout: float = 0.0,
         compiled: bool = True,
     ) -> None:
-        if nonlinearity != "tanh":
-            raise ValueError(f"nonlinearity must be 'tanh', got {nonlinearity!r}")
+        check_nonlinearity(nonlinearity)
         super().__init__(
             input_size,
             hidden_size,
@@ -47,6 +51,8 @@ class RNN(Layer):
             compiled=compiled,
         )
         self.nonlinearity = nonlinearity
+        if nonlinearity == "relu":  # the same parameters
+            self.cell, self._key = rnn_relu, register(rnn_relu)
 
 
 class LSTM(Layer):

@@ -14,7 +14,7 @@ from functools import cache, lru_cache
 import numpy as np
 import torch
 
-from companion.cells import CELLS, Cell, slstm
+from companion.cells import CELLS, Cell, rnn_relu, slstm
 from companion.engine.compiled import compiled
 from companion.engine.fingerprint import text_of
 from companion.engine.unroll import Tape, backward_unchecked, forward_unchecked
@@ -40,7 +40,7 @@ def register(cell):
     your own says what it computes: they find this cell under it, or none.
     """
     key = cell.name
-    if cell not in (CELLS.get(key), slstm):
+    if cell not in (CELLS.get(key), rnn_relu, slstm):
         key = f"{key}:{_digest(cell)}"
     KNOWN[key], NAMES[key] = cell, tuple(shapes(cell, 1, 1))
     return key
