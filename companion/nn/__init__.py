@@ -12,5 +12,6 @@ except ImportError as error:
 
 from companion.nn.layer import Layer
 from companion.nn.layers import GRU, LSTM, RNN, SLSTM, CoupledLSTM, PeepholeLSTM
+from companion.nn.onnx_export import onnx_table
 
-__all__ = ["GRU", "LSTM", "RNN", "SLSTM", "CoupledLSTM", "Layer", "PeepholeLSTM"]
+__all__ = ["GRU", "LSTM", "RNN", "SLSTM", "CoupledLSTM", "Layer", "PeepholeLSTM", "onnx_table"]

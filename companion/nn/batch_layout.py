@@ -8,6 +8,7 @@ on padding, and the reverse direction starts at each sequence's own end.
 from typing import NamedTuple
 
 import torch
+from torch._subclasses import FakeTensor
 from torch.nn.utils.rnn import PackedSequence
 
 # What a layer reads and writes, and its state: h, or a tuple of h and the others.
@@ -73,6 +74,11 @@ class Layout(NamedTuple):
 def layout_of(input, batch_first):
     """The layout of a layer's input."""
     if isinstance(input, PackedSequence):
+        if isinstance(input.batch_sizes, FakeTensor):
+            raise ValueError(
+                "input must be a tensor while a model is exported: of a PackedSequence no lengths "
+                "are known then; export a model of one sequence, or of sequences of one length"
+            )
         return Layout(True, False, input)
     alone = isinstance(input, torch.Tensor) and input.dim() == 2
     return Layout(not alone, batch_first, None)

@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from companion.cells import Cell, find_cell
+from companion.cells import CELLS, Cell, find_cell
 from companion.params import check_array, shapes
 from companion.types import Array, Params
 
@@ -98,10 +99,9 @@ def reorder(array: Array, have: Sequence[str], want: Sequence[str]) -> Array:
 def order_in(framework: str, cell: Cell) -> str:
     """The order of a cell's gates in a framework, or a ValueError if it has no such cell."""
     orders = GATE_ORDERS[framework]
-    if cell.name not in orders:
-        raise ValueError(
-            f"cell must be one of {', '.join(orders)} for {framework}, got {cell.name}"
-        )
+    if cell.name not in orders or replace(cell, loops=None) != CELLS[cell.name]:
+        got = f"another cell of the name {cell.name}" if cell.name in orders else cell.name
+        raise ValueError(f"cell must be one of {', '.join(orders)} for {framework}, got {got}")
     return orders[cell.name]
 
 

@@ -72,7 +72,7 @@ def to_onnx(
                 [f"Y_l{k}", *(last[s][k] for s in cell.states)],
                 hidden_size=H,
                 direction="bidirectional" if directions == 2 else "forward",
-                **_attributes(cell, reset_after),
+                **attributes(cell, reset_after),
             ),
             # From (T, directions, B, H).
             make("Transpose", [f"Y_l{k}"], [f"Y_by_row_l{k}"], perm=[0, 2, 1, 3]),
@@ -122,7 +122,7 @@ def from_onnx(cell: Cell | str, model: onnx.ModelProto, reset_after: bool = True
     return join(check_network(cell, network))
 
 
-def _attributes(cell, reset_after):
+def attributes(cell, reset_after):
     """The attributes that tell the cells of one operator apart."""
     return {
         "coupled": {"input_forget": 1},
@@ -130,7 +130,7 @@ def _attributes(cell, reset_after):
     }.get(cell.name, {})
 
 
-def _peepholes(cell, order):
+def peepholes(cell, order):
     return [f"p_{gate}" for gate in order if f"p_{gate}" in cell.peepholes]
 
 
@@ -143,7 +143,7 @@ def _inputs(cell, order, layer):
     biases = np.concatenate([rows("bias_ih"), rows("bias_hh")], axis=1)
     inputs = {"W": rows("weight_ih"), "R": rows("weight_hh"), "B": biases}
     if cell.peepholes:
-        names = _peepholes(cell, order)
+        names = peepholes(cell, order)
         inputs["P"] = np.stack([np.concatenate([p[name] for name in names]) for p in layer])
     return inputs
 
@@ -161,7 +161,7 @@ def _layer(cell, order, node, constants, reset_after):
         "input_forget": 0,
         "linear_before_reset": 0,
     }
-    want = default | _attributes(cell, reset_after)
+    want = default | attributes(cell, reset_after)
     if both:
         want["direction"] = b"bidirectional"
     for name, value in want.items():
@@ -192,7 +192,7 @@ def _direction(cell, order, W, R, B, P=()):
     bias_ih, bias_hh = np.split(B, 2)
     arrays = {"weight_ih": W, "weight_hh": R, "bias_ih": bias_ih, "bias_hh": bias_hh}
     params = {name: reorder(array, order, cell.gates) for name, array in arrays.items()}
-    names = _peepholes(cell, order)
+    names = peepholes(cell, order)
     found = zip(names, np.split(P, len(names)), strict=True) if names else ()
     return params | {name: array.copy() for name, array in found}
 
