@@ -4,6 +4,7 @@ import platform
 import subprocess
 import sys
 from dataclasses import replace
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -284,6 +285,21 @@ def test_a_result_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     assert path.read_text() == before
 
 
+def test_a_file_is_written_as_those_that_the_package_reads(tmp_path):
+    stored, path = runner.RESULTS / "counters.json", tmp_path / "new" / "folder" / "counters.json"
+    assert runner.RESULTS.samefile(str(files("companion.data").joinpath("results")))
+    runner.write(path, json.loads(stored.read_text()))
+    assert path.read_text() == stored.read_text()
+
+
+def test_an_experiment_says_what_it_does(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["name", "--help"])
+    with pytest.raises(SystemExit):
+        runner.run("name", "What it is about.", {"seeds": 1}, list, dict)
+    said = capsys.readouterr().out
+    assert "usage: python -m book.experiments.name" in said and "What it is about." in said
+
+
 def test_a_run_is_found_again_whatever_the_order_of_its_job(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["name", "--folder", str(tmp_path)])
     for job in ({"seed": 0, "T": 1}, {"T": 1, "seed": 0}):
@@ -460,6 +476,7 @@ def test_an_experiment_goes_on_where_it_stopped(tmp_path, monkeypatch):
     assert done[1:] == [{"T": 10, "seed": 5}, {"T": 20, "seed": 5}]
     results = json.loads((tmp_path / "name.json").read_text())
     assert len(results["runs"]) == 6 and results["machine"]["numpy"] == np.__version__
+    assert list(results["machine"])[2:] == ["numpy", "scipy", "numba"]
     assert all(run["solved"] and run["commit"] for run in results["runs"])
     with pytest.raises(SystemExit):
         start({"seeds": 3})

@@ -88,6 +88,7 @@ def test_what_sounds_alike_does_so_for_espeak():
     assert differ == {("four", "for"), ("one", "won")}
 
 
-def test_bad_number():
+def test_none_and_fewer():
+    assert sentences(np.random.default_rng(0), 0) == []
     with pytest.raises(ValueError, match="at least 0, got -1"):
         sentences(np.random.default_rng(0), -1)

@@ -1,3 +1,5 @@
+import inspect
+
 import numpy as np
 import pytest
 import torch
@@ -49,7 +51,7 @@ def test_a_stream_learns_the_truncated_gradient(forget, reset, possible, monkeyp
     rules = online.Rules(forget, reset, 1.0, possible, online.SQUARED)
     monkeypatch.setattr(online, "is_right", lambda *_: True)  # no stream ends early
     for name in ("read", "dot", "add", "sigmoid"):
-        monkeypatch.setattr(online, name, getattr(online, name).py_func)
+        monkeypatch.setattr(online, name, inspect.unwrap(getattr(online, name)))
     weights = [rng.normal(0, 0.5, w.shape) for w in online.first_weights(rng)]
     weights[0][:, -1] = 0
     choices = rng.integers(0, 2, length + 1)
@@ -91,7 +93,7 @@ def test_training_is_the_same_again_and_a_test_stops_it():
 def plain(monkeypatch, *names):
     """The functions without numba, so that what they call can be replaced."""
     for name in names:
-        monkeypatch.setattr(online, name, getattr(online, name).py_func)
+        monkeypatch.setattr(online, name, inspect.unwrap(getattr(online, name)))
 
 
 def test_first_weights_open_the_forget_gates_and_close_the_others():

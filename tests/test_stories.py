@@ -90,7 +90,8 @@ def test_numbers_are_those_of_the_words():
         assert back == [*story.sentences, story.question] and WORDS[answer - 1] == story.answer
 
 
-def test_bad_input():
+def test_none_and_what_cannot_be():
+    assert stories(np.random.default_rng(0), 0, 1) == []
     with pytest.raises(ValueError, match="facts must be 1, 2 or 3"):
         stories(np.random.default_rng(0), 1, 4)
     with pytest.raises(ValueError, match="N at least 0"):

@@ -34,7 +34,8 @@ SOUND_ALIKE = [
 ]
 WORDS = sorted(
     {
-        *(word for trade, thing in THINGS.items() for word in (trade, f"{trade}s", thing)),
+        *THINGS,
+        *(f"{trade}s" for trade in THINGS),
         *(word for alike in SOUND_ALIKE for word in alike),
         *"the by behind with who at past we they have has wait meet me go".split(),
         *"bought found lost five ten twenty red old house houses door doors".split(),

@@ -138,8 +138,8 @@ def _changes(node, scopes):
                     yield box, key, other
             if isinstance(child, ast.AST) and not isinstance(child, (ast.stmt, *NO_PART)):
                 yield from _changes(child, scopes)
-        # Neighbors in a tuple, in a list, or among arguments change places.
-        if field in ("elts", "args") and isinstance(value, list):
+        # Neighbors in a tuple, in a list, or among arguments change places; a set has no order.
+        if field in ("elts", "args") and isinstance(value, list) and not isinstance(node, ast.Set):
             if isinstance(node, ast.Call) and ast.unparse(node.func) in ("min", "max"):
                 continue
             for k in range(len(value) - 1):

@@ -18,7 +18,6 @@ from tqdm import tqdm
 from .targets import ROOT
 
 OPTIONS = ["-x", "-q", "-p", "no:cacheprovider"]
-OURS = tuple(str(ROOT / folder) + os.sep for folder in ("companion", "book", "tests"))
 SECONDS = 30  # of processor time: a loop without an end counts as killed
 WAIT = 300  # seconds on the clock: so does a wait without an end
 SURVIVED, KILLED, BROKEN = range(3)
@@ -43,9 +42,9 @@ def prepare():
 
 
 def warm_up(target):
-    """Run the tests of a target unchanged, and import what they imported, but nothing of ours.
+    """Run the tests of a target unchanged, and import what they imported and no mutant can change.
 
-    A fork does that: this process must not run torch or a compiled loop, which could start
+    A fork runs them: this process must not run torch or a compiled loop, which could start
     threads. Exits if the tests fail.
     """
     receive, send = os.pipe()
@@ -55,7 +54,7 @@ def warm_up(target):
         try:
             result = verdict(target)
             with open(send, "w") as pipe:
-                json.dump(_foreign(), pipe)
+                json.dump(_foreign(target), pipe)
         finally:
             os._exit(result)
     os.close(send)
@@ -69,10 +68,16 @@ def warm_up(target):
     gc.freeze()
 
 
-def _foreign():
-    """Names of the modules that are not of this repository, in the order of their import."""
+def _foreign(target):
+    """Names of the modules that are not of this repository, in the order of their import.
+
+    The package is foreign to mutants of the book, which it does not import.
+    """
+    of_book = all(module.startswith("book/") for module in target.modules)
+    folders = ("book", "tests") if of_book else ("companion", "book", "tests")
+    ours = tuple(str(ROOT / folder) + os.sep for folder in folders)
     found = [(name, getattr(module, "__spec__", None)) for name, module in sys.modules.items()]
-    return [name for name, spec in found if spec and not str(spec.origin).startswith(OURS)]
+    return [name for name, spec in found if spec and not str(spec.origin).startswith(ours)]
 
 
 def verdict(target):
