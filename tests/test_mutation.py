@@ -75,6 +75,15 @@ def test_every_operator_sign_operand_constant_order_and_call_is_changed():
     }
 
 
+def test_what_has_no_order_does_not_change_places():
+    for line, changed in (
+        ("x = {a(), b()}", set()),
+        ("__all__ = ['a', 'b']", set()),
+        ("x = [a(), b()]", {"x = [b(), a()]"}),
+    ):
+        assert {mutant.new for mutant in mutants("m", ast.parse(line))} == changed
+
+
 LIST = """
 = killed
 @ companion.cells.rnn step
