@@ -13,5 +13,20 @@ except ImportError as error:
 from companion.nn.layer import Layer
 from companion.nn.layers import GRU, LSTM, RNN, SLSTM, CoupledLSTM, PeepholeLSTM
 from companion.nn.onnx_export import onnx_table
+from companion.nn.single import GRUCell, LSTMCell, PeepholeLSTMCell, RNNCell, SingleCell
 
-__all__ = ["GRU", "LSTM", "RNN", "SLSTM", "CoupledLSTM", "Layer", "PeepholeLSTM", "onnx_table"]
+__all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
+    "SLSTM",
+    "CoupledLSTM",
+    "GRUCell",
+    "LSTMCell",
+    "Layer",
+    "PeepholeLSTM",
+    "PeepholeLSTMCell",
+    "RNNCell",
+    "SingleCell",
+    "onnx_table",
+]
