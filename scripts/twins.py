@@ -17,29 +17,43 @@ import computed  # noqa: E402
 from playwright.sync_api import sync_playwright  # noqa: E402
 
 PAGE = """<!DOCTYPE html>
+<html lang="en">
 <style>{css}</style>
 <style>
   :root {{
     --pst-color-text-base: #20262e;
     --pst-color-border: #e3e6ea;
     --pst-color-background: #ffffff;
+    --pst-color-text-muted: #5b6470;
+    --pst-color-primary: #0a7d91;
+    --pst-font-family-monospace: "DejaVu Sans Mono";
   }}
   body {{ background: #ffffff; font-family: "DejaVu Sans", sans-serif; }}
   #live {{ width: 26rem; }}
 </style>
+<figure><img alt=""></figure>
 <div id="live" class="computed-live"></div>
-<script>window.computed = {{ given: {{}} }};</script>
+<script>
+  window.computed = {{ given: {{}}, load: async (name) => window.computed.given[name] }};
+</script>
 <script>{script}</script>
-<script>window.computed.given["{name}"](document.getElementById("live"));</script>
+<script>
+  const [live, twin] = ["#live", "figure"].map((part) => document.querySelector(part));
+  window.computed.given["{name}"](live, twin);
+</script>
 """
 
 
 def draw(browser, name):
     css = (computed.SOURCE / "figures.css").read_text(encoding="utf-8")
     page = browser.new_page(device_scale_factor=2)
-    page.set_content(PAGE.format(css=css, script=computed.figure(name), name=name))
+    data = (computed.SOURCE / "data").glob(f"{name}.bin")
+    script = "".join([computed.figure(name), *map(computed.data, data)])
+    page.set_content(PAGE.format(css=css, script=script, name=name))
+    if page.locator(".open").count():
+        page.locator(".open").click()
     picture = ROOT / "book" / "figures" / f"computed-{name}.png"
-    page.locator(".drawing").first.screenshot(path=picture)
+    page.locator(".picture, .drawing").first.screenshot(path=picture)
     page.close()
     print(picture.relative_to(ROOT))
 

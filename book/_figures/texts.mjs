@@ -87,4 +87,51 @@ export const TEXTS = {
         `Step ${t} hands back the carry, ${dc} times f = ${f}, which is ${dcC}, and through the weights ${dhA}.`,
     ],
   },
+  sentiment: {
+    review: "A review of a film, in English",
+    example: "or one of these",
+    examples: [
+      "It's never laugh out loud funny, but it is frequently amusing.",
+      "Basically, it's pretty but dumb.",
+      "Do not see this film.",
+      "A bad film.",
+      "Not a bad film.",
+    ],
+    hostile: "hostile",
+    friendly: "friendly",
+    empty: "Nothing is read yet.",
+    said: ({ score, friendly, unknown, widest }) =>
+      `The score at the end is ${score}: ${friendly ? "friendly" : "hostile"}. ` +
+      `It changed most at “${widest}”. ` +
+      (unknown.length ? `Words that it does not know: ${unknown.join(", ")}.` : ""),
+  },
+  weather: {
+    now: "now",
+    came: "show what came",
+    network: "the LSTM",
+    yesterday: "“yesterday”",
+    measured: "measured",
+    hours: "hours from now",
+    said: ({ date, now, network, yesterday }) =>
+      `${date} UTC: ${now} °C. A day later it will be ${network} °C, says the LSTM; ${yesterday} °C, says “yesterday”. `,
+    errors: ({ truth, network, yesterday }) =>
+      `It was ${truth} °C. Over all 24 hours the LSTM was off by ${network} °C on average, “yesterday” by ${yesterday} °C.`,
+  },
+
+  judge: {
+    open: "Write your formulas here, and Python judges them",
+    code: "Your code",
+    check: "Check",
+    starting: "Python starts, which takes some seconds.",
+    judging: "Python computes.",
+    late: "It ran for ten seconds and was stopped.",
+    broken: "Python did not start.",
+    problem: (problem) => `It did not run: ${problem}.`,
+    count: (right, all) => `${right} of ${all} are right.`,
+    value: "value",
+    error: "error",
+    verdict: "verdict",
+    right: "right",
+    wrong: "WRONG",
+  },
 };
