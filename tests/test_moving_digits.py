@@ -15,6 +15,7 @@ def test_films_are_repeatable_and_of_the_right_form():
     assert films.shape == (6, 3, 9, 9) and films.dtype == np.float32
     assert np.array_equal(films, moving_digits(np.random.default_rng(1), 3, IMAGES, 6, size=9))
     assert films.min() == 0 and films.max() <= 1
+    assert moving_digits(np.random.default_rng(1), 1, IMAGES, 1).shape == (1, 1, 16, 16)
     lit = (films > 0).sum((2, 3))
     assert lit.min() >= 16 and lit.max() <= 32 and lit.max() > 16, "two digits of 16 pixels"
 
@@ -61,7 +62,9 @@ def test_digits_are_drawn_from_all_images_and_no_others():
         ({"images": np.zeros((3, 4, 5))}, r"images must have shape \(N, n, n\)"),
         ({"images": np.zeros((0, 4, 4))}, "N at least 1"),
         ({"size": 4}, "size must be a whole number of at least 5"),
+        ({"images": np.zeros((4, 4, 4, 4))}, r"images must have shape \(N, n, n\)"),
         ({"B": 0}, "B must be"),
+        ({"T": 0}, "T must be"),
     ],
 )
 def test_bad_input(change, message):

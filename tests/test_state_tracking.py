@@ -31,6 +31,7 @@ def test_parity_counts_the_ones():
     batch = group_words(np.random.default_rng(0), 5, 30)
     odd = np.cumsum(batch.xs.argmax(-1), 0) % 2
     assert np.array_equal(batch.targets.argmax(-1), odd) and batch.mask.all()
+    assert batch.mask.shape == (30, 5) and batch.mask.dtype == bool
     assert batch.xs.shape == batch.targets.shape == (30, 5, 2) and batch.xs.dtype == np.float32
 
 
@@ -61,6 +62,11 @@ def test_a_step_is_right_if_the_right_output_is_the_only_largest():
     outputs = batch.targets.copy()
     outputs[1, 0] = 1.0
     assert group_words_correct(outputs, batch).tolist() == [[True, True], [False, True], [True] * 2]
+    # Whatever the numbers are: here the right one is 0.4 everywhere.
+    outputs = 0.4 * batch.targets + 0.3 * (1 - batch.targets)
+    assert group_words_correct(outputs, batch).all()
+    outputs[0, 1] += 0.2 * (1 - batch.targets[0, 1])
+    assert group_words_correct(outputs, batch).tolist() == [[True, False], [True] * 2, [True] * 2]
     with pytest.raises(ValueError, match="outputs must have shape"):
         group_words_correct(outputs[1:], batch)
 
@@ -69,3 +75,10 @@ def test_a_step_is_right_if_the_right_output_is_the_only_largest():
 def test_a_wrong_table_is_refused(table):
     with pytest.raises(ValueError, match="table must have shape"):
         group_words(np.random.default_rng(0), 2, 3, table)
+
+
+def test_one_symbol_is_a_word_and_none_is_not():
+    assert group_words(np.random.default_rng(0), 1, 1).xs.shape == (1, 1, 2)
+    for name in ("B", "T"):
+        with pytest.raises(ValueError, match=f"{name} must be a whole number of at least 1, got 0"):
+            group_words(np.random.default_rng(0), **{"B": 1, "T": 1, name: 0})
