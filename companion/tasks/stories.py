@@ -15,7 +15,7 @@ from companion.types import Array
 PEOPLE = ["mary", "john", "daniel", "sandra"]
 PLACES = ["bathroom", "bedroom", "garden", "hallway", "kitchen", "office"]
 THINGS = ["apple", "football", "milk"]
-WORDS = sorted([*PEOPLE, *PLACES, *THINGS, *"went to the took dropped where is was before".split()])
+WORDS = sorted({*PEOPLE, *PLACES, *THINGS, *"went to the took dropped where is was before".split()})
 LONGEST = {1: 10, 2: 20, 3: 30}
 
 
