@@ -59,7 +59,7 @@ def onnx_table() -> dict[Callable, Callable]:
             *map(one_direction, state),
             *([op.Concat(*P, axis=1)] if P else []),
             hidden_size=H,
-            **attributes(cell, reset_after=True),
+            **attributes(cell, reset_after=True, directions=1),
         )
         return [op.Squeeze(Y, [1]), *(op.Squeeze(value, [0]) for value in last)]
 

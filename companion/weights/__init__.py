@@ -19,7 +19,8 @@ has one bias is it the sum of the two here: it comes back whole in bias_ih, with
 
 from companion.weights.gate_orders import GATE_ORDERS, layers
 from companion.weights.keras_arrays import from_keras, to_keras
-from companion.weights.onnx_model import from_onnx, to_onnx
+from companion.weights.onnx_import import from_onnx
+from companion.weights.onnx_model import to_onnx
 from companion.weights.torch_state import from_torch, to_torch
 
 __all__ = [

@@ -7,20 +7,22 @@ from typing import Any
 
 import numpy as np
 
-from companion.cells import CELLS, Cell, find_cell
+from companion.cells import CELLS, Cell, find_cell, rnn_relu
 from companion.params import check_array, shapes
 from companion.types import Array, Params
 
 # In the letters of our cells; a cell that is missing cannot be expressed in the framework.
 # Keras and ONNX call our g "c", and our n "h". For a coupled cell ONNX wants the weights of a
 # forget gate all the same, and ignores them.
+RNN = {"rnn": "h", "rnn_relu": "h"}
 GATE_ORDERS = {
-    "torch": {"rnn": "h", "lstm": "ifgo", "peephole": "ifgo", "coupled": "igo", "gru": "rzn"},
-    "keras": {"rnn": "h", "lstm": "ifgo", "gru": "zrn"},
-    "onnx": {"rnn": "h", "lstm": "iofg", "peephole": "iofg", "coupled": "iofg", "gru": "zrn"},
+    "torch": RNN | {"lstm": "ifgo", "peephole": "ifgo", "coupled": "igo", "gru": "rzn"},
+    "keras": RNN | {"lstm": "ifgo", "gru": "zrn"},
+    "onnx": RNN | {"lstm": "iofg", "peephole": "iofg", "coupled": "iofg", "gru": "zrn"},
 }
-# The `mode` of a module of torch.nn, and the cell that it is of. RNN_RELU is none of ours.
-TORCH_MODES = {"RNN_TANH": "rnn", "LSTM": "lstm", "GRU": "gru"}
+KNOWN = CELLS | {rnn_relu.name: rnn_relu}
+# The `mode` of a module of torch.nn, and the cell that it is of.
+TORCH_MODES = {"RNN_TANH": "rnn", "RNN_RELU": "rnn_relu", "LSTM": "lstm", "GRU": "gru"}
 SUFFIX = re.compile(r"_l(\d+)(_reverse)?$")
 
 
@@ -99,7 +101,7 @@ def reorder(array: Array, have: Sequence[str], want: Sequence[str]) -> Array:
 def order_in(framework: str, cell: Cell) -> str:
     """The order of a cell's gates in a framework, or a ValueError if it has no such cell."""
     orders = GATE_ORDERS[framework]
-    if cell.name not in orders or replace(cell, loops=None) != CELLS[cell.name]:
+    if cell.name not in orders or replace(cell, loops=None) != KNOWN[cell.name]:
         got = f"another cell of the name {cell.name}" if cell.name in orders else cell.name
         raise ValueError(f"cell must be one of {', '.join(orders)} for {framework}, got {got}")
     return orders[cell.name]

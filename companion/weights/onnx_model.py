@@ -1,4 +1,4 @@
-"""Weights to and from ONNX, as its own operators RNN, LSTM and GRU: they run in any runtime."""
+"""Weights to ONNX, as its own operators RNN, LSTM and GRU: they run in any runtime."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from companion.cells import Cell, find_cell
-from companion.params import check_array
-from companion.types import Params
-from companion.weights.gate_orders import check_network, join, layers, order_in, reorder
+from companion.weights.gate_orders import layers, order_in, reorder
 
 if TYPE_CHECKING:
     import onnx
 
-OPERATORS = {"rnn": "RNN", "lstm": "LSTM", "peephole": "LSTM", "coupled": "LSTM", "gru": "GRU"}
-ACTIVATIONS = {
-    "RNN": [b"Tanh"],
-    "LSTM": [b"Sigmoid", b"Tanh", b"Tanh"],
-    "GRU": [b"Sigmoid", b"Tanh"],
+OPERATORS = {
+    "rnn": "RNN",
+    "rnn_relu": "RNN",
+    "lstm": "LSTM",
+    "peephole": "LSTM",
+    "coupled": "LSTM",
+    "gru": "GRU",
 }
 OPSET = 14  # the oldest with the operators as they are today, so that old runtimes take the model
 
@@ -28,8 +28,8 @@ def to_onnx(
 ) -> onnx.ModelProto:
     """Build an `onnx.ModelProto` of the network: one native operator a layer.
 
-    cell: "rnn", "lstm", "peephole", "coupled" or "gru". Peepholes become the operator's input P,
-    the coupled gate its attribute `input_forget`.
+    cell: "rnn", `rnn_relu`, "lstm", "peephole", "coupled" or "gru". Peepholes become the
+    operator's input P, the coupled gate its attribute `input_forget`.
     params: any of the three forms that `companion.weights` describes; a module's dropout and
     `batch_first` are no part of the model.
     reset_after: for a GRU, the operator's `linear_before_reset`: True is `CELLS["gru"]`, False
@@ -72,7 +72,7 @@ def to_onnx(
                 [f"Y_l{k}", *(last[s][k] for s in cell.states)],
                 hidden_size=H,
                 direction="bidirectional" if directions == 2 else "forward",
-                **attributes(cell, reset_after),
+                **attributes(cell, reset_after, directions),
             ),
             # From (T, directions, B, H).
             make("Transpose", [f"Y_l{k}"], [f"Y_by_row_l{k}"], perm=[0, 2, 1, 3]),
@@ -96,41 +96,17 @@ def to_onnx(
     return onnx.helper.make_model(graph, opset_imports=[opset], ir_version=7)
 
 
-def from_onnx(cell: Cell | str, model: onnx.ModelProto, reset_after: bool = True) -> Params:
-    """Params of the recurrent operators of an `onnx.ModelProto`, whoever made it.
-
-    cell, reset_after: as of `to_onnx`. Each operator RNN, LSTM or GRU of the model is a layer;
-    operators of another kind, before, between and after them, are not looked at. An operator
-    without biases gives zeros.
-    Returns the flat dict of `companion.init` for one layer in one direction, else the same names
-    with torch's suffixes. Raises ValueError if an operator is not of this cell, if the operators
-    are not a chain, or if weights are computed instead of stored.
-    """
-    cell = find_cell(cell)
-    from onnx import numpy_helper
-
-    order = order_in("onnx", cell)
-    constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
-    nodes = [node for node in model.graph.node if node.op_type in ACTIVATIONS]
-    kinds = {node.op_type for node in nodes}
-    if kinds != {OPERATORS[cell.name]}:
-        raise ValueError(f"model must have {OPERATORS[cell.name]} operators, got {sorted(kinds)}")
-    for below, node in zip(nodes, nodes[1:], strict=False):
-        if node.input[0] not in _descendants(model.graph, below.output[0]):
-            raise ValueError(f"operators must be a chain, got {node.input[0]!r} from elsewhere")
-    network = [_layer(cell, order, node, constants, reset_after) for node in nodes]
-    return join(check_network(cell, network))
-
-
-def attributes(cell, reset_after):
-    """The attributes that tell the cells of one operator apart."""
+def attributes(cell, reset_after, directions):
+    """The attributes that tell the cells of one operator apart; directions: how many."""
     return {
+        "rnn_relu": {"activations": ["Relu"] * directions},
         "coupled": {"input_forget": 1},
         "gru": {"linear_before_reset": int(reset_after)},
     }.get(cell.name, {})
 
 
 def peepholes(cell, order):
+    """Names of the parameters of the operator's input P, in its order."""
     return [f"p_{gate}" for gate in order if f"p_{gate}" in cell.peepholes]
 
 
@@ -146,61 +122,3 @@ def _inputs(cell, order, layer):
         names = peepholes(cell, order)
         inputs["P"] = np.stack([np.concatenate([p[name] for name in names]) for p in layer])
     return inputs
-
-
-def _layer(cell, order, node, constants, reset_after):
-    """The flat dict of each direction of one operator."""
-    from onnx.helper import get_attribute_value
-
-    have = {attribute.name: get_attribute_value(attribute) for attribute in node.attribute}
-    both = have.get("direction") == b"bidirectional"
-    default = {
-        "direction": b"forward",
-        "activations": ACTIVATIONS[node.op_type] * (2 if both else 1),
-        "clip": 0.0,
-        "input_forget": 0,
-        "linear_before_reset": 0,
-    }
-    want = default | attributes(cell, reset_after)
-    if both:
-        want["direction"] = b"bidirectional"
-    for name, value in want.items():
-        if (has := have.get(name, default[name])) != value:
-            raise ValueError(f"{name} of the operator must be {value} for {cell.name}, got {has}")
-    names = dict(zip("XWRBsHCP", node.input, strict=False))
-    if bool(names.get("P")) != bool(cell.peepholes):
-        raise ValueError(
-            f"input P must be {'given' if cell.peepholes else 'absent'} for {cell.name}"
-        )
-    inputs = {key: names[key] for key in "WRBP" if names.get(key)}
-    if computed := [name for name in inputs.values() if name not in constants]:
-        raise ValueError(f"weights must be stored in the model as initializers, got {computed}")
-    inputs = {key: constants[name] for key, name in inputs.items()}
-    D, H = inputs["W"].shape[-1], inputs["R"].shape[-1]
-    axes, rows = (2 if both else 1), len(order) * H
-    inputs.setdefault("B", np.zeros((axes, 2 * rows), inputs["W"].dtype))
-    shapes = {"W": (rows, D), "R": (rows, H), "B": (2 * rows,), "P": (len(cell.peepholes) * H,)}
-    for key, array in inputs.items():
-        check_array(f"input {key}", array, (axes, *shapes[key]))
-    return [
-        _direction(cell, order, **{key: array[k] for key, array in inputs.items()})
-        for k in range(axes)
-    ]
-
-
-def _direction(cell, order, W, R, B, P=()):
-    bias_ih, bias_hh = np.split(B, 2)
-    arrays = {"weight_ih": W, "weight_hh": R, "bias_ih": bias_ih, "bias_hh": bias_hh}
-    params = {name: reorder(array, order, cell.gates) for name, array in arrays.items()}
-    names = peepholes(cell, order)
-    found = zip(names, np.split(P, len(names)), strict=True) if names else ()
-    return params | {name: array.copy() for name, array in found}
-
-
-def _descendants(graph, name):
-    """Names of all that is computed from `name`, itself included."""
-    names = {name}
-    for node in graph.node:
-        if names.intersection(node.input):
-            names.update(node.output)
-    return names

@@ -1,0 +1,222 @@
+"""Weights from ONNX models of others: where an operator may be, and where its weights."""
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from onnx import helper, numpy_helper
+
+import companion.nn
+from companion import init
+from companion.weights import from_onnx, from_torch, to_onnx
+
+D, H, T, B = 3, 5, 4, 2
+FLOAT = onnx.TensorProto.FLOAT
+
+
+def draw(inputs=D, seed=0):
+    """Params of an LSTM in one direction."""
+    rng = np.random.default_rng(seed)
+    shapes = init("lstm", inputs, H, rng, np.float32)
+    return {key: rng.normal(0, 0.5, array.shape).astype("f") for key, array in shapes.items()}
+
+
+def reverse(params):
+    return {f"{name}_l0_reverse": array for name, array in params.items()}
+
+
+def both(params, backward):
+    return {f"{name}_l0": array for name, array in params.items()} | reverse(backward)
+
+
+def weights(params, end=""):
+    """W, R and B of an operator by name, as `to_onnx` stores them."""
+    stored = to_onnx("lstm", params).graph.initializer
+    return {t.name[0] + end: numpy_helper.to_array(t) for t in stored if t.name.endswith("_l0")}
+
+
+def operator(names, x="xs", end="", **attributes):
+    """The node of an LSTM."""
+    outputs = [f"Y{end}", f"h{end}", f"c{end}"]
+    return helper.make_node("LSTM", [x, *names], outputs, f"op{end}", hidden_size=H, **attributes)
+
+
+def some(name):
+    """The declaration of Y, or of a last state."""
+    return helper.make_tensor_value_info(name, FLOAT, [None] * (4 if name[0] == "Y" else 3))
+
+
+def make(nodes, outputs, stored=(), inputs=(), opset=14, functions=()):
+    """A model that ONNX's checker accepts, of inputs xs and what else is named."""
+    values = [helper.make_tensor_value_info("xs", FLOAT, [T, B, D])]
+    values += [helper.make_tensor_value_info(name, kind, shape) for name, kind, shape in inputs]
+    stored = [numpy_helper.from_array(array, name) for name, array in dict(stored).items()]
+    opsets = [helper.make_opsetid("", opset), helper.make_opsetid("own", 1)]
+    graph = helper.make_graph(nodes, "model", values, list(map(some, outputs)), stored)
+    model = helper.make_model(graph, opset_imports=opsets, functions=functions, ir_version=8)
+    onnx.checker.check_model(model)
+    return model
+
+
+def assert_same(found, wanted):
+    assert found.keys() == wanted.keys()
+    for name, array in wanted.items():
+        np.testing.assert_array_equal(found[name], array, err_msg=name)
+        assert found[name].dtype == array.dtype
+
+
+@pytest.mark.parametrize("opset", [9, 14])  # axes of Unsqueeze: an attribute, an input
+def test_weights_through_other_operators(opset):
+    nodes, stored = [], {"axis": np.array([0])}
+    for name, array in weights(draw()).items():
+        value = numpy_helper.from_array(array[0])
+        axes = {"axes": [0]} if opset < 13 else {}
+        nodes += [
+            helper.make_node("Constant", [], [f"{name}0"], value=value),
+            helper.make_node("Identity", [f"{name}0"], [f"{name}1"]),
+            helper.make_node("Unsqueeze", [f"{name}1"] + ["axis"] * (not axes), [name], **axes),
+        ]
+    model = make([*nodes, operator("WRB")], ["Y"], stored, opset=opset)
+    assert_same(from_onnx("lstm", model), draw())
+
+
+def test_activations_in_small_letters():
+    names = ["sigmoid", "tanh", "tanh"]
+    model = make([operator("WRB", activations=names)], ["Y"], weights(draw()))
+    onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    assert_same(from_onnx("lstm", model), draw())
+
+
+def test_an_operator_in_reverse():
+    model = make([operator("WRB", direction="reverse")], ["Y"], weights(draw()))
+    assert_same(from_onnx("lstm", model), reverse(draw()))
+
+
+@pytest.mark.parametrize("first", ["forward", "reverse"])
+def test_two_operators_are_the_directions_of_a_layer(first):
+    stored = weights(draw(), "_f") | weights(draw(seed=1), "_r")
+    nodes = [
+        operator(["W_f", "R_f", "B_f"], end="_f"),
+        helper.make_node("Identity", ["xs"], ["same"]),
+        operator(["W_r", "R_r", "B_r"], "same", "_r", direction="reverse"),
+    ]
+    nodes = nodes if first == "forward" else [nodes[k] for k in (1, 2, 0)]
+    found = from_onnx("lstm", make(nodes, ["Y_f", "Y_r"], stored))
+    assert_same(found, both(draw(), draw(seed=1)))
+
+
+def turned(end=-(1 << 63)):
+    """A node that turns xs round in time, or all but its first steps, and its bounds."""
+    names = ["start", "end", "axis", "step"]
+    bounds = zip(names, ([-1], [end], [0], [-1]), strict=True)
+    return helper.make_node("Slice", ["xs", *names], ["sx"]), {k: np.array(v) for k, v in bounds}
+
+
+def test_the_reverse_of_the_input():
+    node, bounds = turned()
+    model = make([node, operator("WRB", "sx")], ["Y"], weights(draw()) | bounds)
+    assert_same(from_onnx("lstm", model), reverse(draw()))
+    node, bounds = turned(end=0)
+    model = make([node, operator("WRB", "sx")], ["Y"], weights(draw()) | bounds)
+    assert_same(from_onnx("lstm", model), draw())
+
+
+def branch(seed, name, nodes=(), x="xs"):
+    """The graph of an If's branch with an LSTM, and with its weights."""
+    nodes = [*nodes, operator(["W", "R", "B"], x, end=name)]
+    stored = [numpy_helper.from_array(a, key) for key, a in weights(draw(seed=seed)).items()]
+    return helper.make_graph(nodes, name, [], [some(f"h{name}")], stored)
+
+
+def either(one, other):
+    """A model of an If with these branches, and an LSTM on top."""
+    choice = helper.make_node("If", ["which"], ["ys"], "choice", then_branch=one, else_branch=other)
+    which = ("which", onnx.TensorProto.BOOL, [])
+    top = operator(["Wt", "Rt", "Bt"], "ys", "t")
+    return make([choice, top], ["Yt"], weights(draw(H, 5), "t"), [which])
+
+
+def test_the_branches_of_an_if():
+    zeros = numpy_helper.from_array(np.zeros((1, B, H), np.float32))
+    nothing = [helper.make_node("Constant", [], ["zeros"], value=zeros)]
+    plain = helper.make_graph(nothing, "plain", [], [some("zeros")])
+    wanted = {f"{name}_l0": array for name, array in draw().items()}
+    wanted |= {f"{name}_l1": array for name, array in draw(H, 5).items()}
+    for other in (branch(0, "_b"), plain):
+        assert_same(from_onnx("lstm", either(branch(0, "_a"), other)), wanted)
+        assert_same(from_onnx("lstm", either(other, branch(0, "_a"))), wanted)
+
+
+def test_weights_outside_of_the_branch_and_further_in():
+    inner = branch(0, "_a")
+    del inner.initializer[:]
+    outer = helper.make_node("If", ["which"], ["y"], then_branch=inner, else_branch=inner)
+    outer = helper.make_graph([outer], "outer", [], [some("y")])
+    node = helper.make_node("If", ["which"], ["ys"], then_branch=outer, else_branch=outer)
+    model = make([node], ["ys"], weights(draw()), [("which", onnx.TensorProto.BOOL, [])])
+    assert_same(from_onnx("lstm", model), draw())
+
+
+def test_a_function_of_the_model():
+    names = ["xs", "W", "R", "B"]
+    opsets = [helper.make_opsetid("", 14)]
+    block = helper.make_function("own", "Block", names, ["Y"], [operator("WRB")], opsets)
+    node = helper.make_node("Block", names, ["Y"], domain="own")
+    model = make([node], ["Y"], weights(draw()), functions=[block])
+    assert_same(from_onnx("lstm", model), draw())
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # of PyTorch's own
+@pytest.mark.parametrize("kind", [torch.nn.LSTM, companion.nn.LSTM])
+def test_what_pytorch_exports(kind):
+    # The weights are too many for the exporter to put them into ONNX's order itself.
+    module = kind(D, 160, 2, bidirectional=True).eval()
+    table = companion.nn.onnx_table()
+    options = {"dynamo": True, "custom_translation_table": table, "verbose": False}
+    program = torch.onnx.export(module, (torch.zeros(T, B, D),), **options)
+    assert_same(from_onnx("lstm", program.model_proto), from_torch("lstm", module))
+
+
+def mixed():
+    nodes = [operator("WRB"), helper.make_node("Squeeze", ["Y", "one"], ["y"])]
+    nodes.append(operator(["Wt", "Rt", "Bt"], "y", "t", direction="reverse"))
+    return make(nodes, ["Yt"], weights(draw()) | weights(draw(H), "t") | {"one": np.array([1])})
+
+
+def side_by_side(x="xs"):
+    nodes = [operator("WRB"), helper.make_node("Neg", ["xs"], ["minus"])]
+    return make([*nodes, operator("WRB", x, "_r")], ["Y", "Y_r"], weights(draw()))
+
+
+def from_input():
+    inputs = [(name, FLOAT, array.shape) for name, array in weights(draw()).items()]
+    return make([operator("WRB")], ["Y"], inputs=inputs)
+
+
+def from_noise():
+    stored = weights(draw())
+    noise = helper.make_node("RandomNormal", [], ["R"], "noise", shape=stored.pop("R").shape)
+    return make([noise, operator("WRB")], ["Y"], stored)
+
+
+@pytest.mark.parametrize(
+    ("model", "says"),
+    [
+        (side_by_side, "operators must be a chain, got LSTM 'op_r' beside another"),
+        (
+            lambda: side_by_side("minus"),
+            "operators must be a chain, got LSTM 'op_r' from elsewhere",
+        ),
+        (mixed, "operators must have the same directions, LSTM 'opt' has others"),
+        (
+            lambda: either(branch(0, "_a"), branch(1, "_b")),
+            "branches of If 'choice' must have the same weights, got LSTM 'op_a' with others",
+        ),
+        (from_input, "input W of LSTM 'op' must be stored in the model, got 'W', an input"),
+        (from_noise, "input R of LSTM 'op' must be stored in the model, got RandomNormal 'noise'"),
+    ],
+)
+def test_what_is_refused_names_the_operator(model, says):
+    with pytest.raises(ValueError, match=says):
+        from_onnx("lstm", model())
