@@ -74,8 +74,9 @@ def write(app):
         return
     target = Path(app.outdir) / "_static" / FOLDER
     target.mkdir(parents=True, exist_ok=True)
-    for name in ("wake.js", "figures.css"):
-        (target / name).write_bytes((SOURCE / name).read_bytes())
+    for path in SOURCE.iterdir():
+        if path.is_file() and path.suffix != ".mjs":
+            (target / path.name).write_bytes(path.read_bytes())
     for name in figures():
         (target / f"{name}.js").write_text(figure(name), encoding="utf-8")
     for path in (SOURCE / "data").glob("*"):
@@ -95,7 +96,9 @@ def load(app, pagename, templatename, context, doctree):
         raise ExtensionError(f"{pagename}: no figure book/_figures/{min(unknown)}.mjs")
     if found:
         app.add_css_file(f"{FOLDER}/figures.css")
-        app.add_js_file(f"{FOLDER}/wake.js", loading_method="defer")
+        python = Path(app.outdir) / "_static" / "pyodide"  # where offline_python puts it
+        has = {"data-python": ""} if python.exists() else {}
+        app.add_js_file(f"{FOLDER}/wake.js", loading_method="defer", **has)
 
 
 def setup(app):

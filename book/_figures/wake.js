@@ -1,10 +1,13 @@
 // Wakes the figures of a page: each loads its script when it comes near the screen.
 (() => {
-  const folder = document.currentScript.src.replace(/[^/]*$/, "");
+  const { src, dataset } = document.currentScript;
+  const folder = src.replace(/[^/]*$/, "");
   const loading = {};
   // By script tags, since a page that was opened from a folder may fetch nothing and import nothing.
   window.computed = {
     given: {},
+    folder,
+    python: "python" in dataset, // whether the site has Python
     load(name) {
       loading[name] ??= new Promise((resolve, reject) => {
         const script = document.createElement("script");

@@ -15,7 +15,7 @@ sys.path.append(str(ROOT / "book" / "_ext"))
 import computed  # noqa: E402
 
 WIDTHS = (1280, 390, 320)
-FIGURE = re.compile(r'class="[^"]*\bcomputed-([\w-]+)')
+FIGURE = re.compile(r'<figure class="[^"]*\bcomputed-([\w-]+)')
 IN_JS = ("rnn", "lstm", "peephole", "coupled", "gru", "lstm1997")
 FLOWS = ((1, 0.95), (0.1, 0.95), (1.8, 0.5))  # settings of the figure of gradient flow
 MODULES = SITE / "_static" / computed.FOLDER
@@ -113,7 +113,7 @@ def flow(js):
 @pytest.mark.parametrize("name", ["rnn", "lstm"])
 def test_gradient_flow_is_that_of_the_package(flow, name):
     flat, xs, last, found = flow(name, 1.3, 0.9)
-    params = {k: np.array(v).reshape(len(flat["bias_ih"]), -1) for k, v in flat.items()}
+    params = {k: np.array(v, float).reshape(len(flat["bias_ih"]), -1) for k, v in flat.items()}
     params |= {k: params[k].ravel() for k in ("bias_ih", "bias_hh")}
     xs, lengths = np.array(xs)[:, None], []
     _, _, tape = forward(name, params, xs)
@@ -132,6 +132,31 @@ def test_gradient_flow_shows_what_the_pages_say(flow):
     assert 3e-20 < ends["rnn", 1, 0.95] < 3e-19 and 0.3 < ends["lstm", 1, 0.95] < 3
     assert 1 < ends["lstm", 0.1, 0.95] / 0.95**99 < 2  # nearly the gates alone
     assert ends["lstm", 1.8, 0.5] < ends["rnn", 1.8, 0.5]
+
+
+@pytest.mark.parametrize("bias, every", [(2, False), (-1.5, True)])
+def test_way_back_is_that_of_the_package(js, bias, every):
+    params, columns = js.evaluate(
+        f"""(settings) => {{
+        {computed.bundle("carry")}
+        const found = of_carry.walk(...settings);
+        return [found.params, found.columns];
+    }}""",
+        [bias, every],
+    )
+    params = {k: np.array(v, float) for k, v in params.items()}
+    params |= {k: params[k].reshape(4, 1) for k in ("weight_ih", "weight_hh")}
+    _, _, tape = forward("lstm", params, np.array([1, -0.6, 0.8]).reshape(3, 1, 1))
+    dys = np.array([every, every, 1.0]).reshape(3, 1, 1)
+    grads, _, dstate = backward("lstm", params, tape, dys)
+    for t in (1, 2, 3):
+        assert columns[t]["f"] == pytest.approx(tape.kept[1, t - 1].item(), abs=1e-12)
+        assert columns[t]["c"] == pytest.approx(tape.states[1, t].item(), abs=1e-12)
+        assert columns[t]["dc"] * columns[t]["f"] == pytest.approx(columns[t - 1]["dcC"], abs=1e-12)
+    sums = [sum(columns[t][key] for t in (1, 2, 3)) for key in ("dai", "daf", "dag", "dao")]
+    np.testing.assert_allclose(sums, grads["bias_ih"], rtol=0, atol=1e-12)
+    handed = [columns[0][key] for key in ("dhA", "dcC")]
+    np.testing.assert_allclose(handed, np.ravel(dstate), rtol=0, atol=1e-12)
 
 
 def test_data_arrives_as_it_was_written(js, tmp_path):
@@ -213,9 +238,8 @@ def test_figure_wakes_in_its_place_and_can_be_read_by_all(visit, axe, path, name
     assert not problems, "\n".join(problems)
 
 
-@pytest.mark.parametrize("name", computed.figures())
-def test_figure_wakes_in_a_folder_of_files(browser, name):
-    path = next(path for path, one in PLACES if one == name)
+@pytest.mark.parametrize(("name", "path"), sorted({name: path for path, name in PLACES}.items()))
+def test_figure_wakes_in_a_folder_of_files(browser, name, path):
     visit = Visit(browser, SITE.as_uri() + "/")
     wake(visit.open(path), name)
     assert not [problem for problem in visit.problems if f"/{computed.FOLDER}/" in problem]
@@ -226,7 +250,7 @@ def test_without_javascript_the_twin_stands(browser, address):
     context = browser.new_context(java_script_enabled=False)
     for path, name in PLACES:
         tab = context.new_page()
-        tab.goto(address + path)
+        tab.goto(address + path, wait_until="domcontentloaded")
         assert tab.locator(f".computed-{name} img").first.is_visible()
         tab.close()
     context.close()
