@@ -238,6 +238,37 @@ def test_figure_wakes_in_its_place_and_can_be_read_by_all(visit, axe, path, name
     assert not problems, "\n".join(problems)
 
 
+def test_cell_answers_the_keyboard_with_the_numbers_of_the_package(visit):
+    twin = wake(visit.open("book/intro.html"), "cell")
+    sliders = twin.get_by_role("slider")
+    for _ in range(4):
+        sliders.nth(0).press("ArrowRight")  # the input, from 1 by 0.05
+    twin.get_by_role("combobox").select_option("f")
+    sliders.nth(5).press("Home")  # the bias of the forget gate: -6
+    twin.get_by_role("button", name="Next step").press("Enter")
+
+    params = {"weight_ih": [[2.0], [0], [1], [0]], "weight_hh": [[0.0], [0], [0.5], [1]]}
+    params |= {"bias_ih": [-1.0, -6, 0, 1], "bias_hh": [0.0] * 4}
+    params = {name: np.array(value) for name, value in params.items()}
+    first = (np.full((1, 1), 0.2), np.full((1, 1), 1.5))
+    _, _, tape = forward("lstm", params, np.full((2, 1, 1), 1.2), first)
+    i, f, g, o, tanh_c = tape.kept[:, 1].ravel()
+    (_, c_before, c), (*_, h) = tape.states[1].ravel(), tape.states[0].ravel()
+    wanted = [f, c_before, f * c_before, i, g, i * g, c, o, tanh_c, h]
+    said = twin.locator("output").inner_text().replace("−", "-")
+    found = [float(number) for number in re.findall(r"-?\d+\.\d\d", said)]
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=0.0051)
+    assert not visit.problems
+
+
+def test_first_page_shows_the_cell_and_one_way_to_start(visit):
+    tab = visit.open("book/intro.html")
+    (start,) = tab.locator("article a.sd-btn").all()
+    assert start.get_attribute("href").endswith("primer.html")
+    live = wake(tab, "cell").locator(".computed-live .drawing").bounding_box()
+    assert live["y"] + live["height"] < 900  # the height of the screen
+
+
 @pytest.mark.parametrize(("name", "path"), sorted({name: path for path, name in PLACES}.items()))
 def test_figure_wakes_in_a_folder_of_files(browser, name, path):
     visit = Visit(browser, SITE.as_uri() + "/")
