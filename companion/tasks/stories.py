@@ -78,8 +78,8 @@ def _tell(rng, length, things):
             x = here[rng.integers(len(here))]
             carried[x] = who, k
             told.append(f"{who} took the {x}".split())
-            *before, last = been.get(x, [(place, None, None)])
-            been[x] = [*before, (place, [since, k], last[2])]
+            *before, (_, _, brought) = been.get(x, [(None, None, None)])
+            been[x] = [*before, (place, [since, k], brought)]
         elif chance >= 0.85 and mine:
             x = mine[rng.integers(len(mine))]
             del carried[x]
