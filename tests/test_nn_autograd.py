@@ -200,6 +200,17 @@ def test_low_precision_is_that_of_products_alone(layer, dtype):
 
 
 @pytest.mark.parametrize("layer", LAYERS)
+def test_history_of_several_layers_in_low_precision(layer):
+    made = make(layer, dtype=torch.float32, num_layers=2)
+    x, _ = tensors(made, (5, 2))
+    wanted = made.history(x)["l1"]
+    for name, value in made.bfloat16().history(x.bfloat16())["l1"].items():
+        # bfloat16 has 8 bits: 4e-3 relative for each factor, over two layers of 5 steps.
+        assert value.dtype == torch.float32 or name == "h"
+        assert (value - wanted[name]).abs().max() < 0.1 * max(1, wanted[name].abs().max())
+
+
+@pytest.mark.parametrize("layer", LAYERS)
 def test_history_enters_a_loss(layer):
     made = make(layer, num_layers=2)
     x, state = tensors(made, (5, 2))

@@ -14,6 +14,7 @@ from companion.nn.layer import Layer
 from companion.nn.layers import GRU, LSTM, RNN, SLSTM, CoupledLSTM, PeepholeLSTM
 from companion.nn.onnx_export import onnx_table
 from companion.nn.single import GRUCell, LSTMCell, PeepholeLSTMCell, RNNCell, SingleCell
+from companion.nn.stepwise import LayerNormLSTM, ZoneoutLSTM
 
 __all__ = [
     "GRU",
@@ -24,9 +25,11 @@ __all__ = [
     "GRUCell",
     "LSTMCell",
     "Layer",
+    "LayerNormLSTM",
     "PeepholeLSTM",
     "PeepholeLSTMCell",
     "RNNCell",
     "SingleCell",
+    "ZoneoutLSTM",
     "onnx_table",
 ]

@@ -28,7 +28,7 @@ def check_projection(size, cell, H):
     """Raise a ValueError unless h of a layer of H units can be projected to `size`; 0: is not."""
     if size != 0 and (len(cell.states) == 1 or "h" in cell.carries):
         raise ValueError(f"proj_size must be 0 for a {cell.name} layer, got {size!r}")
-    if not isinstance(size, Integral) or isinstance(size, bool) or not 0 <= size < H:
+    if not isinstance(size, Integral) or isinstance(size, bool) or not 0 <= int(size) < H:
         raise ValueError(f"proj_size must be a whole number from 0 to {H - 1}, got {size!r}")
     return int(size)
 

@@ -147,12 +147,7 @@ class Layer(TorchNames):
         input; and the last state in the form of hx.
         Raises ValueError naming the argument that does not fit, what it is and what is wanted.
         """
-
-        def run(params, xs, state):
-            ys, last = unroll(self._key, params, xs, state, self.compiled)
-            return (ys,), last
-
-        output, last, _ = self._run(run, input, hx)
+        output, last, _ = self._run(self._unroll, input, hx)
         return output, last if len(last) > 1 else last[0]
 
     def history(self, input: Input, hx: Hidden | None = None) -> dict[str, dict[str, Input]]:
@@ -162,17 +157,22 @@ class Layer(TorchNames):
         Returns a dict from layer and direction, "l0", "l0_reverse", "l1" and so on, to a dict from
         name, as of `companion.history`, to values H wide and else laid out like input.
         """
-
-        def run(params, xs, state):
-            _, last, states, kept = torch_loops.forward(self.cell, params, xs, state)
-            return (*(s[1:] for s in states), *kept), last
-
-        _, _, values = self._run(run, input, hx)
+        _, _, values = self._run(self._trace, input, hx)
         names = self.cell.states + self.cell.kept
         return {key: dict(zip(names, group, strict=True)) for key, group in values.items()}
 
+    def _unroll(self, params, xs, state):
+        """One layer and direction: h at every step, in a tuple, and the last state."""
+        ys, last = unroll(self._key, params, xs, state, self.compiled)
+        return (ys,), last
+
+    def _trace(self, params, xs, state):
+        """The same with all states and kept values at every step, in torch operations."""
+        _, last, states, kept = torch_loops.forward(self.cell, params, xs, state)
+        return (*(s[1:] for s in states), *kept), last
+
     def _run(self, run, input, hx):
-        """Run all layers. run: from params, xs and state to values (h first) and the last state.
+        """Run all layers. run: `_unroll` or `_trace`.
 
         Returns output, the last state (a tuple) and the values of every layer and direction.
         """
@@ -199,7 +199,7 @@ class Layer(TorchNames):
                 results, last = over_parts(cell_run, parts, firsts[len(lasts)], reverse)
                 values = [layout.join(group) for group in zip(*results, strict=True)]
                 lasts.append(last)
-                outputs.append(values[0])
+                outputs.append(values[0].to(data.dtype))  # a trace is in float32 at least
                 history[suffix[1:]] = [layout.leave(value) for value in values]
             data = torch.cat(outputs, -1) if len(outputs) > 1 else outputs[0]
         last = tuple(layout.leave_state(torch.stack(s)) for s in zip(*lasts, strict=True))

@@ -11,7 +11,8 @@ def projected(run, params, xs, state):
     m at every step, and one product all h. Only the first h is given, and no m for it: it enters
     as inputs of the first step, with m zero.
 
-    run, xs: as in `Layer._run`. params: with weight_hr (P, H). state: h (B, P), the others (B, H).
+    run: as in `Layer._run`. params: with weight_hr (P, H). xs: (T, B, D).
+    state: h (B, P), the others (B, H).
     Returns values, h (T, B, P) first, and the last state, as `run` does.
     """
     weights = dict(params)
@@ -22,5 +23,5 @@ def projected(run, params, xs, state):
     given = F.pad(h.unsqueeze(0), (0, 0, 0, 0, 0, xs.shape[0] - 1))
     first = (torch.zeros_like(others[0]), *others)
     (ms, *values), (_, *last) = run(weights, torch.cat((xs, given), 2), first)
-    hs = F.linear(ms, weight_hr)
-    return (hs, *values), ((hs[-1] if xs.shape[0] else h).clone(), *last)
+    hs = F.linear(ms.to(xs.dtype), weight_hr)
+    return (hs, *values), (hs[-1] if xs.shape[0] else h, *last)

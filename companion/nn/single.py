@@ -34,6 +34,8 @@ class SingleCell(nn.Module):
     input_size: int
     hidden_size: int
     bias: bool
+    weight_ih: torch.Tensor
+    weight_hh: torch.Tensor
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()

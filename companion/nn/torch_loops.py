@@ -18,11 +18,12 @@ from companion.engine.loops import steps_within
 BULK, BULK_ON_GPU = 1 << 15, 1 << 22
 
 
-def forward(cell, params, xs, state):
+def forward(cell, params, xs, state, settle=None):
     """`companion.forward` on tensors: ys (T, B, H), the last state, and states and kept values.
 
     params: a dict of tensors under the names of `companion.init`. xs: (T, B, D), of their dtype.
     state: one (B, H) tensor for each of `cell.states`.
+    settle: from the states before and after a step, tuples, to those that are handed on.
     Returns ys, the last state (a tuple), states (S, T + 1, B, H) and kept (K, T, B, H).
     """
     dtype, wide = xs.dtype, torch.promote_types(xs.dtype, torch.float32)
@@ -44,15 +45,15 @@ def forward(cell, params, xs, state):
         if dtype != wide:
             a = tuple(value.to(wide) for value in a)
         new, keep = cell.step(a, tuple(states[-1][s] for s in cell.carried), p)
-        states.append(new)
+        states.append(settle(states[-1], new) if settle else new)
         kept.append(keep)
     last = tuple(s.to(dtype, copy=True) for s in states[-1])
     like = states[0][0]
-    states, kept = _stacked(states, len(cell.states), like), _stacked(kept, len(cell.kept), like)
+    states, kept = stacked(states, len(cell.states), like), stacked(kept, len(cell.kept), like)
     return states[0][1:].to(dtype, copy=True), last, states, kept
 
 
-def _stacked(steps, count, like):
+def stacked(steps, count, like):
     """One tensor (count, len(steps), B, H) of a tuple of values (B, H) for every step."""
     if not steps or not count:
         return like.new_zeros((count, len(steps), *like.shape))
