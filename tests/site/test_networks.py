@@ -45,8 +45,8 @@ def js(browser):
 def torch_model(model, weights):
     """A torch model with the weights of a file, in float64."""
     names = {name: weights[name.removesuffix("_l0")] for name in model.state_dict()}
-    model.load_state_dict({name: torch.from_numpy(value) for name, value in names.items()})
-    return model.double().eval()
+    model.double().load_state_dict({k: torch.from_numpy(value) for k, value in names.items()})
+    return model.eval()
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.bin")), ids=lambda path: path.stem)
@@ -149,7 +149,7 @@ def test_reviews_are_read_as_the_package_reads_them(js, reviews):
     header, weights = read("sentiment")
     known = {word: k for k, word in enumerate(header["words"].split(" "), start=2)}
     assert len(known) + 2 == len(weights["embedding.weight"])
-    texts = [*load_movie_snippets().test.texts[:200], "Isn't CAFÉ’s “film”... a 7.5?<br />''So''"]
+    texts = [*load_movie_snippets().test.texts[:80], "Isn't CAFÉ’s “film”... a 7.5?<br />''So''"]
     found = js.evaluate(
         """(texts) => texts.map((text) => {
         const words = sentiment.tokens(text);
@@ -186,7 +186,7 @@ def test_weather_is_forecast_as_the_package_does(js):
     measured[:, 6] = np.log1p(measured[:, 6])
     np.testing.assert_allclose(series, measured, rtol=1e-6)
     assert str(stored.time[shown.start]) == header["start"]
-    times = np.arange(47, T - 24)
+    times = np.arange(47, T - 24, 3)  # as the page takes them
     found = np.array(
         js.evaluate(
             "(times) => times.map((now) => [...weather.network.forecast(now)])", times.tolist()
@@ -202,7 +202,5 @@ def test_weather_is_forecast_as_the_package_does(js):
     truth = temperature[times[:, None] + LEADS]
     errors = [np.abs(f - truth).mean() for f in (found, temperature[times[:, None] + LEADS - 24])]
     assert [round(error, 1) for error in errors] == [2.3, 4.3]  # page 6.3.2 says so
-    assert (
-        abs(np.subtract(*header["quality"]["mean absolute error of the month's forecasts, °C"]))
-        < 0.01
-    )
+    whole, rounded = header["quality"]["mean absolute error of the month's forecasts, °C"]
+    assert abs(errors[0] - rounded) < 1e-3 and abs(rounded - whole) < 0.01
