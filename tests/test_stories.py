@@ -84,9 +84,12 @@ def test_a_seed_gives_the_stories_that_stored_results_were_made_of():
 
 
 def test_numbers_are_those_of_the_words():
-    rows, answers = numbered(DRAWN[3][:5])
-    for story, row, answer in zip(DRAWN[3], rows, answers, strict=False):
+    told = DRAWN[3][:5]
+    rows, answers = numbered(told)
+    assert answers.dtype == np.int64
+    for story, row, answer in zip(told, rows, answers, strict=True):
         back = [[WORDS[k - 1] for k in sentence if k] for sentence in row]
+        assert row.shape[1] == 7 and row.dtype == np.int64
         assert back == [*story.sentences, story.question] and WORDS[answer - 1] == story.answer
 
 
