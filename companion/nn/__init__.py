@@ -10,9 +10,12 @@ try:
 except ImportError as error:
     raise ImportError("companion.nn needs PyTorch: pip install torch") from error
 
+from companion.nn.chrono import init_chrono_
 from companion.nn.layer import Layer
 from companion.nn.layers import GRU, LSTM, RNN, SLSTM, CoupledLSTM, PeepholeLSTM
+from companion.nn.locked_dropout import LockedDropout
 from companion.nn.onnx_export import onnx_table
+from companion.nn.resets import run_with_resets
 from companion.nn.single import GRUCell, LSTMCell, PeepholeLSTMCell, RNNCell, SingleCell
 from companion.nn.stepwise import LayerNormLSTM, ZoneoutLSTM
 
@@ -26,10 +29,13 @@ __all__ = [
     "LSTMCell",
     "Layer",
     "LayerNormLSTM",
+    "LockedDropout",
     "PeepholeLSTM",
     "PeepholeLSTMCell",
     "RNNCell",
     "SingleCell",
     "ZoneoutLSTM",
+    "init_chrono_",
     "onnx_table",
+    "run_with_resets",
 ]

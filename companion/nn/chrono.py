@@ -1,0 +1,38 @@
+"""First biases for a network that is to remember over some number of steps."""
+
+import torch
+
+from companion.nn.layer import Layer
+from companion.nn.single import SingleCell
+from companion.params import gate
+
+
+@torch.no_grad()
+def init_chrono_(layer: Layer | SingleCell, longest: int) -> None:
+    """Set the biases of a layer's gates for memories of 2 to `longest` steps.
+
+    The gate that forgets gets b = log(u) with u uniform in (1, longest - 1), one u for a unit: for
+    x and h of 0 the unit then remembers over about u + 1 steps. The input gate of an LSTM gets -b.
+    Biases of other gates are left alone. b is in bias_ih, and bias_hh of these gates is 0.
+    longest: number of steps, more than 2. layer: it is changed in place.
+    Raises ValueError for a layer without biases or without a gate that forgets.
+    Source: Tallec and Ollivier (2018), the chrono initialization:
+    b_f = log(U([1, T_max - 1])), b_i = -b_f; for a GRU the same of the update gate.
+    """
+    cell = layer.cell
+    if cell.forgets is None or not layer.bias:
+        why = (
+            "without biases" if cell.forgets else f"of the cell {cell.name}, which forgets nothing"
+        )
+        raise ValueError(f"layer must have a forget gate with a bias, got one {why}")
+    if not longest > 2:
+        raise ValueError(f"longest must be more than 2 steps, got {longest!r}")
+    forgets, sign = cell.forgets
+    for name, bias in layer.named_parameters():
+        if not name.startswith("bias_ih"):
+            continue
+        b = torch.empty_like(gate(cell, bias, forgets)).uniform_(1, longest - 1).log_()
+        values = {forgets: sign * b} | ({"i": -b} if "i" in cell.gates else {})
+        for letter, value in values.items():
+            gate(cell, bias, letter).copy_(value)
+            gate(cell, layer.get_parameter(name.replace("ih", "hh", 1)), letter).zero_()

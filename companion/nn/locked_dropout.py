@@ -1,0 +1,37 @@
+"""Dropout whose mask stays the same over all steps of a sequence."""
+
+from torch import nn
+from torch.nn import functional as F
+
+from companion.nn.batch_layout import Input, layout_of
+from companion.nn.checks import check_options
+
+
+class LockedDropout(nn.Module):
+    """Dropout that leaves out the same units at every step, for before, between and after layers.
+
+    p: probability with which a unit is zero over a whole sequence, drawn for every sequence once a
+    call while training; the others are multiplied by 1 / (1 - p).
+    batch_first: whether the input is (B, T, D), as of a layer.
+    Raises ValueError naming the argument that does not fit, what it is and what is wanted.
+    Source: Gal and Ghahramani (2016), section 4, the masks of the inputs: x_t z with one z for all
+    t. Merity, Keskar and Socher (2018) use it with `recurrent_dropout` for the weights of h.
+    """
+
+    def __init__(self, p: float = 0.5, batch_first: bool = False) -> None:
+        super().__init__()
+        options = check_options({}, {"batch_first": batch_first}, {"p": p})
+        self.p, self.batch_first = options["p"], options["batch_first"]
+
+    def extra_repr(self) -> str:
+        return f"p={self.p}" + (", batch_first=True" if self.batch_first else "")
+
+    def forward(self, input: Input) -> Input:
+        """input: as of a layer, a PackedSequence too; what comes out is laid out like it."""
+        layout = layout_of(input, self.batch_first)
+        data = layout.enter(input)
+        ones = data.new_ones((layout.batch(data), data.shape[-1]))
+        mask = F.dropout(ones, self.p, self.training)
+        return layout.leave(
+            layout.join([part * mask[: part.shape[1]] for part in layout.split(data)])
+        )
