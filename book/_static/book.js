@@ -17,8 +17,9 @@
     }
   };
   window.addEventListener("resize", reach);
-  window.addEventListener("load", () => {
-    reach();
-    window.MathJax?.startup?.promise?.then(reach);
-  });
+  window.addEventListener("load", reach);
+  // Elsewhere the arrow keys lead to the next page and the one before; in a box they scroll it.
+  document.addEventListener("keydown", event => {
+    if (event.target.matches(Object.keys(BOXES).join(", "))) event.stopPropagation();
+  }, true);
 })();

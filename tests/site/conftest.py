@@ -99,9 +99,7 @@ class Visit:
             self.problems.append(f"console {message.type}: {message.text}")
 
     def open(self, path):
-        """Load a page and wait until its maths is set."""
         self.tab.goto(self.address + path, wait_until="load")
-        self.tab.evaluate("() => window.MathJax?.startup?.promise?.then(() => true)")
         return self.tab
 
 
