@@ -4,6 +4,11 @@ The rest is in book/_templates (landmarks, names of buttons) and in
 book/_static/book.css (contrast).
 """
 
+import re
+
+# A header that says nothing, as over a column of names, is no header.
+NAMELESS = re.compile(r'<th class="head[^"]*"><p></p></th>')
+
 
 def name_the_folds(build):
     """Name the buttons that unfold a chapter in the sidebar: they show an icon alone."""
@@ -25,6 +30,7 @@ def mend(app, pagename, templatename, context, doctree):
         context["body"] = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
     if "body" in context:  # hidden code: the label would replace the words that are seen
         context["body"] = context["body"].replace(' aria-label="Toggle hidden content"', "")
+        context["body"] = NAMELESS.sub("<td></td>", context["body"])
 
 
 def setup(app):
