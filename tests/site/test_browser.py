@@ -166,7 +166,8 @@ def test_keyboard_skips_to_the_text_and_shows_where_it_is(visit):
     unseen = tab.evaluate(
         """() => {
         const all = "a[href], button, input, select, textarea, summary, [tabindex='0']";
-        const shown = [...document.querySelectorAll(all)].filter(one => one.checkVisibility());
+        const shown = [...document.querySelectorAll(all)].filter(
+            one => one.checkVisibility({visibilityProperty: true}));
         return shown.filter(one => {
             one.focus();
             const {outlineStyle, outlineWidth} = getComputedStyle(one);
