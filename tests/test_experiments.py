@@ -41,9 +41,11 @@ def test_training_stops_by_the_rule_and_its_proof():
     easy = Task(LAG.make, lambda outputs, batch: np.ones(batch.mask.shape[1], bool), window=50)
     assert train(easy, SMALL, 0, tests=50)["sequences"] == 52
     tried = []
-    never = Task(easy.make, easy.solved, window=50, proof=lambda net, rng: tried.append(1))
+    never = replace(easy, proof=lambda net, rng: tried.append(rng.bit_generator.state))
     outcome = train(never, SMALL, 0, tests=50)
-    assert not outcome["solved"] and outcome["sequences"] == 200 and len(tried) == 3
+    assert not outcome["solved"] and outcome["sequences"] == 200
+    # Three times, on sequences that are drawn as those of the test are.
+    assert tried == [np.random.default_rng([0, 2]).bit_generator.state] * 3
     fresh = Task(easy.make, LAG.solved, window=50, fresh=lambda rng, B: tasks.random_lag(rng, B, 9))
     with pytest.raises(ValueError, match="weight_ih"):  # the test sequences have other inputs
         train(fresh, SMALL, 0, tests=50)
@@ -64,6 +66,25 @@ def test_the_rule_asks_for_the_error_and_the_window_of_the_task():
             patch.setattr(training, "Network", Constant)
             found[limit, window] = train(task, SMALL, 0, tests=4)["sequences"]
     assert found == {(0.31, 40): 40, (0.29, 40): 200, (0.31, 80): 80}
+
+
+def test_the_rule_counts_from_the_first_sequence_on(monkeypatch):
+    """One that is far off spoils the mean until it has left the window."""
+    batch = tasks.adding(np.random.default_rng(0), 4, 8)
+
+    class Late(Network):
+        def learn(self, batch, state=None, lr=None):
+            outputs = batch.targets + 0.3
+            outputs[:, 0] += 50 * (self.seen == 0)
+            self.seen += 4
+            return outputs, None
+
+    seconds = iter((10.0, 12.34))
+    monkeypatch.setattr(training, "Network", Late)
+    monkeypatch.setattr(training.time, "process_time", lambda: next(seconds))
+    task = Task(lambda rng, B: batch, lambda *_: np.ones(4, bool), limit=0.31, window=40)
+    found = train(task, SMALL, 0, tests=4)
+    assert found["solved"] and found["sequences"] == 44 and found["seconds"] == 2.3
 
 
 def test_weights_training_and_test_are_drawn_apart():

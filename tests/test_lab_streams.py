@@ -82,6 +82,23 @@ def test_the_state_is_carried_on_within_a_stream_and_the_rate_falls(watched, mon
     assert state == np.random.default_rng([6, 2]).bit_generator.state
 
 
+def test_a_stream_has_a_thousand_symbols_and_a_test_ten_of_100_000(watched, monkeypatch):
+    _, taught = watched
+    drawn, seconds = [], iter((10.0, 12.34))
+
+    def stream(rng, B, T):
+        drawn.append((B, T))
+        return continual_reber(rng, B, min(T, 1000))
+
+    monkeypatch.setattr(streams, "continual_reber", stream)
+    monkeypatch.setattr(streams, "until_error", lambda net, stream: ([7] * 10, {}))
+    monkeypatch.setattr(streams.time, "process_time", lambda: next(seconds))
+    settings = Settings("lstm", H=2, lr=0.03, B=4, budget=21 * 4 * 50)
+    assert streams.train_on_stream(settings, 6)["seconds"] == 2.3
+    assert drawn == [(4, 1000), (4, 1000), (10, 100_000)]
+    assert [len(batch.xs) for batch, _, _ in taught] == [50] * 21
+
+
 def test_a_grade_is_for_all_streams_or_their_mean(watched, monkeypatch):
     settings = Settings("lstm", H=2, lr=0.03, B=4, budget=0)
     for steps, grade in (

@@ -41,6 +41,11 @@ def along_one_direction():
         assert abs(problem.loss(moved).imag / 1e-30 - expected) < 1e-10, cell
 
 
+def lab(*names):
+    """Modules that experiments share."""
+    return tuple(f"book/experiments/lab/{name}.py" for name in names)
+
+
 # The tasks that test_tasks.py tests.
 SYNTHETIC = ("batch", "counting", "grammar", "lag", "marked", "order", "timing")
 # Those that have a file of tests each.
@@ -82,5 +87,12 @@ TARGETS = (
     ),
     Target(
         ("companion/weights/*.py",), ("weights",), ("keras_gives_the_same", "import_takes"), 0.04
+    ),
+    # The book comes last: from here on the package stays imported.
+    Target(
+        lab("training", "runner", "machine"),
+        ("experiments", "lab_runs"),
+        ("ten_streams", "chrono", "tasks_of_1997", "reber", "counter", "timing"),
+        0.02,
     ),
 )
