@@ -28,6 +28,7 @@ INSIDE = {
     "companion.nn.cuda_graphs",
     "companion.nn.function",
     "companion.nn.operators",
+    "companion.nn.projection",
     "companion.nn.torch_loops",
     "companion.train.processes",
     "companion.train.run",
