@@ -190,6 +190,40 @@ def test_biases_under_the_older_weight_norm_are_no_zeros():
         from_torch("lstm", module)
 
 
+class Reader(torch.nn.Module):
+    """A model with an LSTM somewhere in it."""
+
+    def __init__(self, kind):
+        super().__init__()
+        self.embedding = torch.nn.Embedding(7, D)
+        self.body = torch.nn.ModuleDict({"lstm": kind(D, H, 2, bidirectional=True)})
+        self.readout = torch.nn.Linear(2 * H, 3)
+
+
+@pytest.mark.parametrize("kind", [torch.nn.LSTM, companion.nn.LSTM])
+@pytest.mark.parametrize("wrap", [torch.nn.Module.eval, torch.nn.DataParallel, torch.compile])
+def test_a_part_of_a_model(wrap, kind):
+    model = Reader(kind)
+    inner = model.body["lstm"]
+    wanted = from_torch(lstm, inner.state_dict())
+    model.body["lstm"] = wrap(inner)
+    for found in (model, model.state_dict(), wrap(model), wrap(model).state_dict()):
+        assert_same_bits(from_torch(lstm, found), wanted)
+    pruning.random_unstructured(inner, "weight_hh_l1", amount=0.4)
+    pruned = from_torch(lstm, model)["weight_hh_l1"]
+    assert 0.3 < (pruned == 0).mean() < 0.5
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision(dtype):
+    module = torch.nn.LSTM(D, H, dtype=dtype)
+    params = from_torch(lstm, module)
+    assert {array.dtype for array in params.values()} == {np.dtype(np.float32)}
+    back = {name: value.to(dtype) for name, value in to_torch(lstm, params).items()}
+    for name, value in module.state_dict().items():
+        assert torch.equal(back[name], value)
+
+
 def test_a_cell_of_torch_is_a_flat_dict():
     params = from_torch(lstm, torch.nn.LSTMCell(D, H))
     assert [*params] == ["weight_ih", "weight_hh", "bias_ih", "bias_hh"]
@@ -368,6 +402,9 @@ def without_biases(name):
     return from_onnx(cell, model), params | {b: 0 * params[b] for b in ("bias_ih", "bias_hh")}
 
 
+OTHER = torch.nn.LSTM(D, H)
+
+
 @pytest.mark.parametrize(
     ("call", "says"),
     [
@@ -403,8 +440,16 @@ def without_biases(name):
             r"params\['bias_ih'\] must be a NumPy array, got list",
         ),
         (
-            lambda: from_torch(lstm, torch.nn.LSTM(D, H, dtype=torch.bfloat16)),
-            r"'weight_ih_l0'\] must be float32 or float64, got torch.bfloat16",
+            lambda: from_torch(lstm, {k: torch.zeros(v.shape).char() for k, v in params.items()}),
+            r"params\['weight_ih'\] must be of floating point, got torch.int8",
+        ),
+        (
+            lambda: from_torch(lstm, torch.nn.ModuleList([torch.nn.LSTM(D, H)] * 2 + [OTHER])),
+            r"params must be of one recurrent module, got \['0', '2'\]: give one",
+        ),
+        (
+            lambda: from_torch(lstm, torch.nn.ModuleDict({"a": OTHER, "b": OTHER}).state_dict()),
+            r"params must be of one network, got \['a.', 'b.'\]: give one",
         ),
         (lambda: from_torch(lstm, torch.nn.GRU(D, H)), "those of lstm, got a module of GRU"),
         (lambda: from_torch(CELLS["coupled"], torch.nn.GRU(D, H)), "got a module of GRU"),

@@ -23,6 +23,8 @@ GATE_ORDERS = {
 KNOWN = CELLS | {rnn_relu.name: rnn_relu}
 # The `mode` of a module of torch.nn, and the cell that it is of.
 TORCH_MODES = {"RNN_TANH": "rnn", "RNN_RELU": "rnn_relu", "LSTM": "lstm", "GRU": "gru"}
+# A weight of the first layer, behind a prefix such as lstm. or module.lstm.
+FIRST = re.compile(r"(.*\.|)weight_[ih]h(_l0)?$")
 SUFFIX = re.compile(r"_l(\d+)(_reverse)?$")
 
 
@@ -31,11 +33,15 @@ def layers(cell: Cell | str, params: Any) -> list[list[Params]]:
 
     params: any of the three forms that `companion.weights` describes. `layers(cell, params)[1][1]`
     is what `companion.forward` takes for the reverse direction of the second layer. The arrays are
-    NumPy copies; biases that a network has not (torch's `bias=False`) are zeros. A weight that a
-    module computes, pruned or parametrized, is what the module's next call computes with.
+    NumPy copies; biases that a network has not (torch's `bias=False`) are zeros, and float16 and
+    bfloat16 come as float32, which holds the same numbers. A weight that a module computes, pruned
+    or parametrized, is what the module's next call computes with. The network may be a part of a
+    larger model, compiled or parallel, or have a prefix in its state_dict, if it is the only one.
     Raises ValueError for what is none of the three forms, or does not fit the cell.
     """
     cell = find_cell(cell)
+    if hasattr(params, "named_modules"):
+        params = _only_one(params)
     own = getattr(params, "cell", None)
     kind = own.name if isinstance(own, Cell) else getattr(params, "mode", cell.name)
     if TORCH_MODES.get(kind, kind) != cell.name:
@@ -44,6 +50,7 @@ def layers(cell: Cell | str, params: Any) -> list[list[Params]]:
         params = _weights_of(params)
     if not isinstance(params, Mapping):
         raise ValueError(f"params must be a dict or a module, got {type(params).__name__}")
+    params = _without_prefix(params)
     suffixes = _suffixes(params)
     known = {name + s for name in shapes(cell, 1, 1) for layer in suffixes for s in layer}
     if unknown := sorted(key for key in params if SUFFIX.search(key) and key not in known):
@@ -107,6 +114,31 @@ def order_in(framework: str, cell: Cell) -> str:
     return orders[cell.name]
 
 
+def _only_one(model):
+    """The recurrent module of a model, which may be the model itself."""
+    found = {
+        name: module
+        for name, module in model.named_modules()
+        if any(hasattr(getattr(module, f"weight_ih{end}", None), "shape") for end in ("", "_l0"))
+        # A compiled module has the attributes of the module in it.
+        if not hasattr(module, "_orig_mod")
+    }
+    if len(found) > 1:
+        raise ValueError(f"params must be of one recurrent module, got {sorted(found)}: give one")
+    return next(iter(found.values()), model)
+
+
+def _without_prefix(params):
+    """A dict with the names of one network, which may stand there behind a prefix, as lstm."""
+    prefixes = {match[1] for key in params if (match := FIRST.match(key))}
+    if "" in prefixes or not prefixes:
+        return params
+    if len(prefixes) > 1:
+        raise ValueError(f"params must be of one network, got {sorted(prefixes)}: give one")
+    (prefix,) = prefixes
+    return {key.removeprefix(prefix): params[key] for key in params if key.startswith(prefix)}
+
+
 def _weights_of(module):
     """The state_dict of a module, with the weights that it computes from what is kept there."""
     params = dict(module.state_dict())
@@ -159,8 +191,9 @@ def _kept(name, params):
 def _numpy(name, array, dimensions):
     """Copy of a NumPy array or of a torch tensor as a NumPy array."""
     if hasattr(array, "detach"):
-        if str(array.dtype) not in ("torch.float32", "torch.float64"):
-            raise ValueError(f"{name} must be float32 or float64, got {array.dtype}")
-        array = array.detach().cpu().numpy()
+        if not array.is_floating_point():
+            raise ValueError(f"{name} must be of floating point, got {array.dtype}")
+        array = array.detach().cpu()
+        array = (array if array.itemsize >= 4 else array.float()).numpy()
     check_array(name, array, ("rows", "columns") if dimensions == 2 else ("rows",))
     return array.copy()

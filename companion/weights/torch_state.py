@@ -30,9 +30,11 @@ def to_torch(cell: Cell | str, params: Any) -> dict[str, torch.Tensor]:
 def from_torch(cell: Cell | str, module: Any) -> Params:
     """Params of a module of torch.nn or `companion.nn`, or of its state_dict, in NumPy arrays.
 
-    cell: the cell that the module is of. module: on any device, in float32 or float64; one
-    without biases gives zeros. Pruned or parametrized weights are taken from the module alone, as
-    it computes with them; its state_dict is refused.
+    cell: the cell that the module is of. module: on any device; one without biases gives zeros,
+    and one in float16 or bfloat16 the same numbers in float32. It may be compiled, parallel, or a
+    part of the model that is given, and its names in a state_dict may have a prefix, such as
+    `module.lstm.`, as long as it is the only one there. Pruned or parametrized weights are taken
+    from the module alone, as it computes with them; its state_dict is refused.
     Returns the flat dict of `companion.init` for one layer in one direction, else the same names
     with torch's suffixes. Raises ValueError if the module is of another cell, or has a projection.
     """
