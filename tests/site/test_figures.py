@@ -282,6 +282,7 @@ def test_without_javascript_the_twin_stands(browser, address):
     for path, name in PLACES:
         tab = context.new_page()
         tab.goto(address + path, wait_until="domcontentloaded")
-        assert tab.locator(f".computed-{name} img").first.is_visible()
+        tab.locator(f".computed-{name} img").first.wait_for()  # until it is visible
+        assert tab.locator(".computed-live").count() == 0
         tab.close()
     context.close()
