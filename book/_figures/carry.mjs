@@ -1,6 +1,19 @@
 // Back-propagation through three steps of one unit, line by line.
 import { CELLS, advance, retreat } from "./cells.mjs";
-import { arrow, button, choice, digits, drawing, element, label, letter, line, shape, slider, text } from "./parts.mjs";
+import {
+  arrow,
+  button,
+  choice,
+  digits,
+  drawing,
+  element,
+  label,
+  letter,
+  line,
+  shape,
+  slider,
+  text,
+} from "./parts.mjs";
 import { TEXTS } from "./texts.mjs";
 
 const WORDS = TEXTS.carry;
@@ -8,7 +21,11 @@ const { lstm } = CELLS;
 const STEPS = 3;
 const LINES = 5; // that each step takes on the way back
 const INPUTS = [1, -0.6, 0.8];
-const WEIGHTS = { weight_ih: [0.8, 0.3, 1.2, 0.5], weight_hh: [0.4, 0.3, 0.7, 0.4], bias_hh: [0, 0, 0, 0] };
+const WEIGHTS = {
+  weight_ih: [0.8, 0.3, 1.2, 0.5],
+  weight_hh: [0.4, 0.3, 0.7, 0.4],
+  bias_hh: [0, 0, 0, 0],
+};
 
 /** All values of the way forward and back, a column for each of the steps 0 to 3. */
 export function walk(forgetBias, everyOutput) {
@@ -30,8 +47,21 @@ export function walk(forgetBias, everyOutput) {
     const dy = everyOutput || t === STEPS ? 1 : 0;
     const dh = dy + column.dhA;
     const dcH = dh * o * (1 - tanhC * tanhC);
-    const [[dai, daf, dag, dao]] = lstm.derivative([dh, column.dcC], null, units[0].kept, [before[1][0]]);
-    Object.assign(column, { f, c: state[1][0], dy, dh, dcH, dc: dcH + column.dcC, dai, daf, dag, dao });
+    const [[dai, daf, dag, dao]] = lstm.derivative([dh, column.dcC], null, units[0].kept, [
+      before[1][0],
+    ]);
+    Object.assign(column, {
+      f,
+      c: state[1][0],
+      dy,
+      dh,
+      dcH,
+      dc: dcH + column.dcC,
+      dai,
+      daf,
+      dag,
+      dao,
+    });
     const [[dhA], [dcC]] = retreat(lstm, params, [[dh], [column.dcC]], state, units, before);
     Object.assign(columns[t - 1], { dhA, dcC });
   }
@@ -62,7 +92,8 @@ function known(t, after) {
 
 function table() {
   const head = element("tr", {}, element("th", { scope: "col" }, WORDS.quantity));
-  for (let t = 0; t <= STEPS; t++) head.append(element("th", { scope: "col" }, letter("t"), ` = ${t}`));
+  for (let t = 0; t <= STEPS; t++)
+    head.append(element("th", { scope: "col" }, letter("t"), ` = ${t}`));
   const cells = [];
   const rows = ROWS.map(([name, index, way, key, after]) => {
     const share = way && element("span", {}, "|", element("sub", {}, way));
@@ -74,7 +105,12 @@ function table() {
     }
     return row;
   });
-  const node = element("table", { class: "numbers" }, element("thead", {}, head), element("tbody", {}, ...rows));
+  const node = element(
+    "table",
+    { class: "numbers" },
+    element("thead", {}, head),
+    element("tbody", {}, ...rows),
+  );
   return {
     node,
     set(columns, done) {
@@ -99,11 +135,23 @@ function picture() {
       parts.push(shape("rect", box), text(middle(t), 60, `t = ${t}`));
     }
     if (t < STEPS) {
-      for (const [key, name, way, y] of [["dcC", "c", "C", ABOVE], ["dhA", "h", "a", BELOW]]) {
+      for (const [key, name, way, y] of [
+        ["dcC", "c", "C", ABOVE],
+        ["dhA", "h", "a", BELOW],
+      ]) {
         const color = `var(--quantity-${name})`;
-        const body = line([[middle(t + 1) - 27, y], [middle(t) + 36, y]], { stroke: color });
+        const body = line(
+          [
+            [middle(t + 1) - 27, y],
+            [middle(t) + 36, y],
+          ],
+          { stroke: color },
+        );
         const [tip, wing] = [middle(t) + 27, middle(t) + 38];
-        const head = shape("polygon", { points: `${tip},${y} ${wing},${y - 7} ${wing},${y + 7}`, fill: color });
+        const head = shape("polygon", {
+          points: `${tip},${y} ${wing},${y - 7} ${wing},${y + 7}`,
+          fill: color,
+        });
         const value = text(middle(t) + 51, y - 10, "", { class: "small" });
         const node = shape("g", {}, body, head, value);
         shares.push({ node, body, value, t, key });
@@ -111,10 +159,23 @@ function picture() {
       }
     }
   }
-  const names = [["dC", ABOVE], ["dh", BELOW]].map(([name, y]) => label(14, y + 5, name));
+  const names = [
+    ["dC", ABOVE],
+    ["dh", BELOW],
+  ].map(([name, y]) => label(14, y + 5, name));
   const outputs = [];
   for (let t = 1; t <= STEPS; t++) {
-    const node = shape("g", {}, arrow([[middle(t), 122], [middle(t), 98]], { stroke: "currentColor", "stroke-width": 2 }));
+    const node = shape(
+      "g",
+      {},
+      arrow(
+        [
+          [middle(t), 122],
+          [middle(t), 98],
+        ],
+        { stroke: "currentColor", "stroke-width": 2 },
+      ),
+    );
     node.append(label(middle(t) + 16, 118, "dy", String(t)));
     outputs.push({ node, t });
     parts.push(node);
@@ -127,7 +188,8 @@ function picture() {
         value.textContent = digits(columns[t][key]);
         body.setAttribute("stroke-width", Math.min(12, 1 + 8 * Math.abs(columns[t][key])));
       }
-      for (const { node, t } of outputs) node.style.visibility = columns[t].dy ? "visible" : "hidden";
+      for (const { node, t } of outputs)
+        node.style.visibility = columns[t].dy ? "visible" : "hidden";
     },
   };
 }
@@ -136,7 +198,14 @@ export function draw(root) {
   const numbers = table();
   const cells = picture();
   const said = element("output", { class: "said" });
-  const reads = choice(WORDS.reads, [["last", WORDS.last], ["every", WORDS.every]], show);
+  const reads = choice(
+    WORDS.reads,
+    [
+      ["last", WORDS.last],
+      ["every", WORDS.every],
+    ],
+    show,
+  );
   const bias = slider(
     element("span", {}, letter("b", "f"), ` ${WORDS.bias}`),
     { min: -4, max: 4, step: 0.1, value: 2, show: (value) => digits(value, 1) },
@@ -158,8 +227,13 @@ export function draw(root) {
       return;
     }
     const t = STEPS - Math.floor((done.value - 1) / LINES);
-    const text = (column) => Object.fromEntries(Object.entries(column).map(([k, v]) => [k, digits(v)]));
-    said.textContent = WORDS.lines[(done.value - 1) % LINES](t, text(columns[t]), text(columns[t - 1]));
+    const text = (column) =>
+      Object.fromEntries(Object.entries(column).map(([k, v]) => [k, digits(v)]));
+    said.textContent = WORDS.lines[(done.value - 1) % LINES](
+      t,
+      text(columns[t]),
+      text(columns[t - 1]),
+    );
   }
 
   show();
@@ -172,6 +246,11 @@ export function draw(root) {
       button(WORDS.next, () => go(done.value + 1)),
     ),
     said,
-    element("div", { class: "beside" }, numbers.node, element("div", {}, done.node, bias.node, reads.node)),
+    element(
+      "div",
+      { class: "beside" },
+      numbers.node,
+      element("div", {}, done.node, bias.node, reads.node),
+    ),
   );
 }

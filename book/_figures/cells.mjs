@@ -28,7 +28,10 @@ export const CELLS = {
       const [i, f, g, o] = [sigmoid(ai), sigmoid(af), tanh(ag), sigmoid(ao)];
       const c = f * cPrev + i * g;
       const tanhC = tanh(c);
-      return [[o * tanhC, c], [i, f, g, o, tanhC]];
+      return [
+        [o * tanhC, c],
+        [i, f, g, o, tanhC],
+      ];
     },
     derivative([dh, dcIn], state, [i, f, g, o, tanhC], [cPrev]) {
       const dc = dcIn + dh * o * (1 - tanhC * tanhC);
@@ -49,7 +52,10 @@ export const CELLS = {
       const c = f * cPrev + i * g;
       const o = sigmoid(ao + po * c);
       const tanhC = tanh(c);
-      return [[o * tanhC, c], [i, f, g, o, tanhC]];
+      return [
+        [o * tanhC, c],
+        [i, f, g, o, tanhC],
+      ];
     },
   },
 
@@ -61,7 +67,10 @@ export const CELLS = {
       const f = 1 - i;
       const c = f * cPrev + i * g;
       const tanhC = tanh(c);
-      return [[o * tanhC, c], [i, f, g, o, tanhC]];
+      return [
+        [o * tanhC, c],
+        [i, f, g, o, tanhC],
+      ];
     },
   },
 
@@ -84,7 +93,10 @@ export const CELLS = {
       const [i, g, o] = [sigmoid(ai), tanh(ag), sigmoid(ao)];
       const c = cPrev + i * g; // no forget gate
       const tanhC = tanh(c);
-      return [[o * tanhC, c], [i, 1, g, o, tanhC]];
+      return [
+        [o * tanhC, c],
+        [i, 1, g, o, tanhC],
+      ];
     },
   },
 };

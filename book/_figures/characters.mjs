@@ -1,6 +1,19 @@
 // A language model that reads what the reader types, character by character.
 import { linear, modelOf, softmax, step, zeros } from "./network.mjs";
-import { button, check, digits, drawing, element, group, label, line, shape, slider, text, writing } from "./parts.mjs";
+import {
+  button,
+  check,
+  digits,
+  drawing,
+  element,
+  group,
+  label,
+  line,
+  shape,
+  slider,
+  text,
+  writing,
+} from "./parts.mjs";
 import { TEXTS } from "./texts.mjs";
 import { asleep, between, largest } from "./trained.mjs";
 
@@ -49,17 +62,42 @@ const visible = (character) => MARKS[character] ?? character;
 /** The gates and the memory of one unit while the last characters were read. */
 function traces() {
   const curves = shape("g");
-  const small = (y, words = "") => text(LEFT - 6, y + 4, words, { class: "small", "text-anchor": "end" });
+  const small = (y, words = "") =>
+    text(LEFT - 6, y + 4, words, { class: "small", "text-anchor": "end" });
   const [top, bottom] = [small(132), small(202)];
-  const level = (y) => line([[LEFT, y], [RIGHT, y]], { class: "grid" });
+  const level = (y) =>
+    line(
+      [
+        [LEFT, y],
+        [RIGHT, y],
+      ],
+      { class: "grid" },
+    );
   const color = (name) => `var(--quantity-${name})`;
   const names = ["i", "f", "o"].map((name, n) => {
     const at = LEFT + 100 * n;
-    const sample = line([[at, 12], [at + 30, 12]], { stroke: color(name), "stroke-dasharray": DASHES[name], class: "curve" });
+    const sample = line(
+      [
+        [at, 12],
+        [at + 30, 12],
+      ],
+      { stroke: color(name), "stroke-dasharray": DASHES[name], class: "curve" },
+    );
     return shape("g", { color: color(name) }, sample, label(at + 36, 17, name, "t", "start"));
   });
   const memory = shape("g", { color: color("c") }, label(LEFT, 122, "C", "t", "start"));
-  const svg = drawing(360, 232, ...[28, 98, 132, 202].map(level), small(28, "1"), small(98, "0"), top, bottom, ...names, memory, curves);
+  const svg = drawing(
+    360,
+    232,
+    ...[28, 98, 132, 202].map(level),
+    small(28, "1"),
+    small(98, "0"),
+    top,
+    bottom,
+    ...names,
+    memory,
+    curves,
+  );
   return {
     svg,
     /** steps: what `read` returned, with the `character`; the last ones are drawn. */
@@ -73,8 +111,16 @@ function traces() {
         line(points, { stroke: color(name), "stroke-dasharray": DASHES[name], class: "curve" });
       curves.replaceChildren(
         level(c(0)),
-        ...["i", "f", "o"].map((name) => curve(name, steps.map(({ gates }, k) => [x(k), gate(gates[unit][name])]))),
-        curve("c", values.map((value, k) => [x(k), c(value)])),
+        ...["i", "f", "o"].map((name) =>
+          curve(
+            name,
+            steps.map(({ gates }, k) => [x(k), gate(gates[unit][name])]),
+          ),
+        ),
+        curve(
+          "c",
+          values.map((value, k) => [x(k), c(value)]),
+        ),
         ...steps.map(({ character }, k) => text(x(k), 224, visible(character), { class: "code" })),
       );
     },
@@ -91,7 +137,12 @@ function bars() {
         ...largest(p, LIKELY).flatMap((k, n) => [
           text(16, 46 + 24 * n, visible(alphabet[k]), { class: "code" }),
           shape("rect", { x: 34, y: 32 + 24 * n, width: 240 * p[k], height: 18, class: "bar" }),
-          text(40 + 240 * p[k], 46 + 24 * n, WORDS.percent(digits(100 * p[k], p[k] < 0.095 ? 1 : 0)), { "text-anchor": "start", class: "small" }),
+          text(
+            40 + 240 * p[k],
+            46 + 24 * n,
+            WORDS.percent(digits(100 * p[k], p[k] < 0.095 ? 1 : 0)),
+            { "text-anchor": "start", class: "small" },
+          ),
         ]),
       );
     },
@@ -108,9 +159,17 @@ function awake(root, buffer) {
   const next = bars();
   const said = element("output", { class: "said" });
   const typed = writing(WORDS.type, START, 4, show);
-  const unit = slider(WORDS.unit, { min: 0, max: network.units - 1, step: 1, value: network.held.unit, show: String }, again);
+  const unit = slider(
+    WORDS.unit,
+    { min: 0, max: network.units - 1, step: 1, value: network.held.unit, show: String },
+    again,
+  );
   const hold = check(WORDS.hold, again);
-  const value = slider(WORDS.value, { min: -2, max: 3, step: 0.05, value: network.held.low }, again);
+  const value = slider(
+    WORDS.value,
+    { min: -2, max: 3, step: 0.05, value: network.held.low },
+    again,
+  );
   let steps = []; // what was read so far: only what comes after a change is read anew
 
   const held = () => (hold.checked ? { unit: unit.value, value: value.value } : null);

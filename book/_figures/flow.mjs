@@ -73,7 +73,16 @@ export function draw(root) {
   const grid = [-20, -15, -10, -5, 0, 5].flatMap((exponent) => {
     const at = y(10 ** exponent);
     const end = { "text-anchor": "end", class: "small" };
-    return [line([[LEFT, at], [RIGHT, at]], { class: "grid" }), text(LEFT - 6, at + 4, power(exponent), end)];
+    return [
+      line(
+        [
+          [LEFT, at],
+          [RIGHT, at],
+        ],
+        { class: "grid" },
+      ),
+      text(LEFT - 6, at + 4, power(exponent), end),
+    ];
   });
   const ticks = [0, 25, 50, 75].map((lag) => text(x(lag), BOTTOM + 18, lag, { class: "small" }));
   const styles = {
@@ -81,12 +90,25 @@ export function draw(root) {
     rnn: { stroke: "currentColor", "stroke-width": 2.5, "stroke-dasharray": "8 4" },
     lstm: { stroke: "currentColor", "stroke-width": 2.5 },
   };
-  const lines = Object.fromEntries(Object.entries(styles).map(([name, style]) => [name, line([], style)]));
+  const lines = Object.fromEntries(
+    Object.entries(styles).map(([name, style]) => [name, line([], style)]),
+  );
   const marker = line([], { class: "grid", "stroke-width": 2 });
   const key = Object.entries(styles).map(([name, style], k) => {
     const at = LEFT + [150, 0, 66][k];
-    const sample = line([[at, 240], [at + 26, 240]], style);
-    return shape("g", {}, sample, text(at + 31, 244, WORDS[name], { class: "small", "text-anchor": "start" }));
+    const sample = line(
+      [
+        [at, 240],
+        [at + 26, 240],
+      ],
+      style,
+    );
+    return shape(
+      "g",
+      {},
+      sample,
+      text(at + 31, 244, WORDS[name], { class: "small", "text-anchor": "start" }),
+    );
   });
   const svg = drawing(360, 250, ...grid, ...ticks, marker, ...Object.values(lines), ...key);
   svg.append(text((LEFT + RIGHT) / 2, BOTTOM + 34, WORDS.lag, { class: "small" }));
@@ -101,7 +123,11 @@ export function draw(root) {
     { min: 0, max: 1, step: 0.01, value: first, show: (handle) => digits(open(handle), 3) },
     redraw,
   );
-  const lag = slider(WORDS.lag, { min: 1, max: LAGS - 1, step: 1, value: START.lag, show: String }, say);
+  const lag = slider(
+    WORDS.lag,
+    { min: 1, max: LAGS - 1, step: 1, value: START.lag, show: String },
+    say,
+  );
   let shares;
 
   function redraw() {

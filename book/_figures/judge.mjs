@@ -24,18 +24,34 @@ function table(errors) {
     const right = errors[name] < RIGHT;
     const size = right ? "< 10⁻¹¹" : errors[name].toPrecision(2);
     const head = element("th", { scope: "row" }, name);
-    const row = element("tr", {}, head, element("td", {}, size), element("td", {}, right ? WORDS.right : WORDS.wrong));
+    const row = element(
+      "tr",
+      {},
+      head,
+      element("td", {}, size),
+      element("td", {}, right ? WORDS.right : WORDS.wrong),
+    );
     if (right) row.classList.add("right");
     return row;
   });
   const head = element("tr", {}, column(WORDS.value), column(WORDS.error), column(WORDS.verdict));
-  return element("table", { class: "numbers" }, element("thead", {}, head), element("tbody", {}, ...rows));
+  return element(
+    "table",
+    { class: "numbers" },
+    element("thead", {}, head),
+    element("tbody", {}, ...rows),
+  );
 }
 
 export function draw(root) {
   // Python is asked for by fetch, which a page that was opened from a folder does not have.
   if (!window.computed.python || location.protocol === "file:") return false;
-  const code = element("textarea", { rows: 11, spellcheck: "false", autocapitalize: "off", id: "computed-derivative" });
+  const code = element("textarea", {
+    rows: 11,
+    spellcheck: "false",
+    autocapitalize: "off",
+    id: "computed-derivative",
+  });
   code.value = START;
   const said = element("output", { class: "said" });
   const shown = element("div");

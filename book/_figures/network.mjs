@@ -17,7 +17,8 @@ export function modelOf(buffer) {
     const whole = new Int8Array(buffer, at, rows * columns);
     at += whole.length;
     const matrix = new Float64Array(whole.length);
-    for (let k = 0; k < whole.length; k++) matrix[k] = whole[k] * weights[name][Math.floor(k / columns)];
+    for (let k = 0; k < whole.length; k++)
+      matrix[k] = whole[k] * weights[name][Math.floor(k / columns)];
     weights[name] = matrix;
   }
   return { header, weights };

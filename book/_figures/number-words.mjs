@@ -30,9 +30,14 @@ export function french(n, last = true) {
     const et = rest % 10 === 1 ? ["et"] : [];
     return [DIZAINES[tens - 2], ...et, ...(rest ? french(rest) : [])];
   }
-  if (n < 100) return ["quatre", n === 80 && last ? "vingts" : "vingt", ...(n > 80 ? french(n - 80) : [])];
+  if (n < 100)
+    return ["quatre", n === 80 && last ? "vingts" : "vingt", ...(n > 80 ? french(n - 80) : [])];
   const [size, name] = n < 1000 ? [100, "cent"] : [1000, "mille"];
   const [many, rest] = [Math.floor(n / size), n % size];
   const plural = size === 100 && many > 1 && !rest && last ? "s" : "";
-  return [...(many > 1 ? french(many, false) : []), name + plural, ...(rest ? french(rest, last) : [])];
+  return [
+    ...(many > 1 ? french(many, false) : []),
+    name + plural,
+    ...(rest ? french(rest, last) : []),
+  ];
 }

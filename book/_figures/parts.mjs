@@ -51,7 +51,11 @@ export function arrow(points, attributes = {}) {
   const [[ax, ay], [bx, by]] = points.slice(-2);
   const far = Math.hypot(bx - ax, by - ay);
   const [dx, dy] = [((bx - ax) / far) * 7, ((by - ay) / far) * 7];
-  const tip = [[bx, by], [bx - dx - dy * 0.5, by - dy + dx * 0.5], [bx - dx + dy * 0.5, by - dy - dx * 0.5]];
+  const tip = [
+    [bx, by],
+    [bx - dx - dy * 0.5, by - dy + dx * 0.5],
+    [bx - dx + dy * 0.5, by - dy - dx * 0.5],
+  ];
   const end = [bx - dx * 0.8, by - dy * 0.8];
   const head = shape("polygon", { points: tip.join(" "), fill: "currentColor", stroke: "none" });
   return shape("g", attributes, line([...points.slice(0, -1), end]), head);
@@ -84,7 +88,13 @@ export function slider(name, { min, max, step, value, show = digits }, change) {
   const id = `computed-${(count += 1)}`;
   const input = element("input", { type: "range", id, min, max, step });
   const shown = element("span", { class: "value", "aria-hidden": "true" });
-  const node = element("div", { class: "slider" }, element("label", { for: id }, name), input, shown);
+  const node = element(
+    "div",
+    { class: "slider" },
+    element("label", { for: id }, name),
+    input,
+    shown,
+  );
   // What is set stands as it is: the handle itself only goes to the nearest of its steps.
   const set = (number) => {
     value = number;

@@ -45,7 +45,13 @@ function picture() {
   const bars = shape("g");
   const bottom = 20 + SHOWN * HIGH;
   const name = (x, words) => text(x, 12, words, { class: "small" });
-  const axis = line([[middle, 18], [middle, bottom]], { class: "axis" });
+  const axis = line(
+    [
+      [middle, 18],
+      [middle, bottom],
+    ],
+    { class: "axis" },
+  );
   return {
     svg: drawing(360, bottom + 4, name(180, WORDS.hostile), name(300, WORDS.friendly), bars, axis),
     set(words) {
@@ -53,10 +59,18 @@ function picture() {
         ...words.slice(-SHOWN).flatMap(({ word, score, known }, k) => {
           const y = 20 + k * HIGH;
           const end = place(Math.max(-MOST, Math.min(MOST, score)));
-          const size = { x: Math.min(middle, end), width: Math.abs(end - middle), y: y + 2, height: HIGH - 4 };
+          const size = {
+            x: Math.min(middle, end),
+            width: Math.abs(end - middle),
+            y: y + 2,
+            height: HIGH - 4,
+          };
           const shown = word.length > 14 ? `${word.slice(0, 13)}…` : word;
           return [
-            text(112, y + 13, known ? shown : `${shown} ?`, { "text-anchor": "end", class: known ? "" : "unknown" }),
+            text(112, y + 13, known ? shown : `${shown} ?`, {
+              "text-anchor": "end",
+              class: known ? "" : "unknown",
+            }),
             shape("rect", { ...size, class: score > 0 ? "bar" : "bar hollow" }),
           ];
         }),
@@ -74,10 +88,14 @@ function awake(root, buffer) {
   const plot = picture();
   const said = element("output", { class: "said" });
   const review = writing(WORDS.review, WORDS.examples[0], 5, show);
-  const examples = choice(WORDS.example, WORDS.examples.map((words) => [words, words]), () => {
-    review.value = examples.value;
-    show();
-  });
+  const examples = choice(
+    WORDS.example,
+    WORDS.examples.map((words) => [words, words]),
+    () => {
+      review.value = examples.value;
+      show();
+    },
+  );
 
   function show() {
     const found = tokens(review.value);
@@ -98,6 +116,11 @@ function awake(root, buffer) {
 
   show();
   root.append(
-    element("div", { class: "beside" }, element("div", {}, review.node, examples.node, said), plot.svg),
+    element(
+      "div",
+      { class: "beside" },
+      element("div", {}, review.node, examples.node, said),
+      plot.svg,
+    ),
   );
 }

@@ -20,7 +20,10 @@ export function asleep(root, twin, file, draw) {
     root.querySelector("textarea, input").focus({ preventScroll: true });
   });
   open.className = "open";
-  root.append(twin.querySelector("img").cloneNode(), element("p", { class: "buttons" }, open, said));
+  root.append(
+    twin.querySelector("img").cloneNode(),
+    element("p", { class: "buttons" }, open, said),
+  );
 }
 
 /** From values between low and high to places between bottom and top, y pointing down. */

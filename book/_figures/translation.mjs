@@ -17,12 +17,16 @@ const [LEFT, TOP, SIZE] = [84, 84, 360]; // room for French and English words, a
  */
 export function networkOf(buffer) {
   const { header, weights } = modelOf(buffer);
-  const [encoder, decoder, key, readout] = ["encoder.", "decoder.", "key.", "readout."].map((name) => layer(weights, name));
+  const [encoder, decoder, key, readout] = ["encoder.", "decoder.", "key.", "readout."].map(
+    (name) => layer(weights, name),
+  );
   const [source, target] = [header.source.split(" "), header.target.split(" ")];
   const [query, score] = ["query.weight", "score.weight"].map((name) => weights[name]);
   const none = new Float64Array(key.bias.length);
-  const vector = (language, words, k) => row(weights[language], weights[language].length / words.length, k);
-  const read = (word) => vector("source.weight", source, source.includes(word) ? source.indexOf(word) : UNKNOWN);
+  const vector = (language, words, k) =>
+    row(weights[language], weights[language].length / words.length, k);
+  const read = (word) =>
+    vector("source.weight", source, source.includes(word) ? source.indexOf(word) : UNKNOWN);
 
   return (words) => {
     let state = zeros(encoder);
@@ -32,7 +36,7 @@ export function networkOf(buffer) {
     });
     const keys = ys.map((y) => linear(key, y));
     const [written, look] = [[], []];
-    for (let last = BEGIN; last !== END && look.length < LONGEST; ) {
+    for (let last = BEGIN; last !== END && look.length < LONGEST;) {
       const asked = linear({ weight: query, bias: none }, state[0]);
       const a = keys.map((own) => own.map((value, k) => Math.tanh(value + asked[k])));
       const p = softmax(a.map((value) => linear({ weight: score, bias: [0] }, value)[0]));
@@ -59,12 +63,24 @@ function picture() {
       const across = (s) => LEFT + (s + 0.5) * wide;
       fields.replaceChildren(
         ...read.map((word, s) =>
-          text(0, 0, word, { "text-anchor": "start", transform: `translate(${across(s) + 4} ${TOP - 8}) rotate(-60)` }),
+          text(0, 0, word, {
+            "text-anchor": "start",
+            transform: `translate(${across(s) + 4} ${TOP - 8}) rotate(-60)`,
+          }),
         ),
         ...look.flatMap((p, t) => [
-          text(LEFT - 8, TOP + (t + 0.5) * high + 5, words[t] ?? WORDS.end, { "text-anchor": "end" }),
+          text(LEFT - 8, TOP + (t + 0.5) * high + 5, words[t] ?? WORDS.end, {
+            "text-anchor": "end",
+          }),
           ...Array.from(p, (weight, s) =>
-            shape("rect", { x: LEFT + s * wide, y: TOP + t * high, width: wide - 1, height: high - 1, class: "field", "fill-opacity": weight.toFixed(3) }),
+            shape("rect", {
+              x: LEFT + s * wide,
+              y: TOP + t * high,
+              width: wide - 1,
+              height: high - 1,
+              class: "field",
+              "fill-opacity": weight.toFixed(3),
+            }),
           ),
         ]),
       );
@@ -93,15 +109,30 @@ function awake(root, buffer) {
     plot.set(read, found);
     const right = french(n).join(" ");
     said.replaceChildren(
-      element("p", {}, `${read.join(" ")}: `, element("strong", { lang: "fr" }, found.words.join(" "))),
+      element(
+        "p",
+        {},
+        `${read.join(" ")}: `,
+        element("strong", { lang: "fr" }, found.words.join(" ")),
+      ),
       element("p", {}, found.words.join(" ") === right ? WORDS.right : WORDS.wrong(right)),
-      element("p", {}, WORDS.looked(found.words.map((word, t) => `${word} (${read[largest(found.look[t], 1)[0]]})`).join(", "))),
+      element(
+        "p",
+        {},
+        WORDS.looked(
+          found.words
+            .map((word, t) => `${word} (${read[largest(found.look[t], 1)[0]]})`)
+            .join(", "),
+        ),
+      ),
     );
   }
 
   /** A number whose digits are often 0, as in training. */
   function another() {
-    const digitsOf = Array.from({ length: 6 }, () => (Math.random() < 0.45 ? 0 : 1 + Math.floor(9 * Math.random())));
+    const digitsOf = Array.from({ length: 6 }, () =>
+      Math.random() < 0.45 ? 0 : 1 + Math.floor(9 * Math.random()),
+    );
     asked.value = Number(digitsOf.join(""));
     show();
   }
@@ -111,7 +142,13 @@ function awake(root, buffer) {
     element(
       "div",
       { class: "beside" },
-      element("div", {}, asked.node, element("p", { class: "buttons" }, button(WORDS.another, another)), said),
+      element(
+        "div",
+        {},
+        asked.node,
+        element("p", { class: "buttons" }, button(WORDS.another, another)),
+        said,
+      ),
       plot.svg,
     ),
   );

@@ -40,7 +40,8 @@
     },
     { rootMargin: "50%" },
   );
-  const watch = () => document.querySelectorAll("[class*='computed-']").forEach((twin) => near.observe(twin));
+  const watch = () =>
+    document.querySelectorAll("[class*='computed-']").forEach((twin) => near.observe(twin));
   if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", watch);
   else watch();
 })();

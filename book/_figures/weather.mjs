@@ -38,26 +38,69 @@ export function networkOf(buffer) {
 /** A day of what was measured, and the day that is to be forecast. */
 function picture(temperature) {
   const [low, high] = [Math.min, Math.max].map((of) => 5 * Math.round(of(...temperature) / 5));
-  const [x, y] = [(hour) => LEFT + ((hour + AHEAD) / (2 * AHEAD)) * (RIGHT - LEFT), between(low, high, TOP, BOTTOM)];
+  const [x, y] = [
+    (hour) => LEFT + ((hour + AHEAD) / (2 * AHEAD)) * (RIGHT - LEFT),
+    between(low, high, TOP, BOTTOM),
+  ];
   const level = (value) => [
-    line([[LEFT, y(value)], [RIGHT, y(value)]], { class: "grid" }),
+    line(
+      [
+        [LEFT, y(value)],
+        [RIGHT, y(value)],
+      ],
+      { class: "grid" },
+    ),
     text(LEFT - 6, y(value) + 4, digits(value, 0), { class: "small", "text-anchor": "end" }),
   ];
-  const levels = Array.from({ length: (high - low) / 10 + 1 }, (_, k) => low + 10 * k).flatMap(level);
+  const levels = Array.from({ length: (high - low) / 10 + 1 }, (_, k) => low + 10 * k).flatMap(
+    level,
+  );
   const names = ["network", "yesterday", "measured"].map((name, n) => {
     const [at, under] = [LEFT + 170 * (n % 2), n < 2 ? 14 : 34];
-    return shape("g", {}, line([[at, under], [at + 28, under]], { class: `curve ${name}` }), text(at + 34, under + 5, WORDS[name], { "text-anchor": "start" }));
+    return shape(
+      "g",
+      {},
+      line(
+        [
+          [at, under],
+          [at + 28, under],
+        ],
+        { class: `curve ${name}` },
+      ),
+      text(at + 34, under + 5, WORDS[name], { "text-anchor": "start" }),
+    );
   });
   const curves = shape("g");
-  const now = line([[x(0), TOP - 6], [x(0), BOTTOM]], { class: "axis" });
-  const hours = [-24, -12, 0, 12, 24].map((hour) => text(x(hour), BOTTOM + 18, hour ? digits(hour, 0) : WORDS.now, { class: "small" }));
+  const now = line(
+    [
+      [x(0), TOP - 6],
+      [x(0), BOTTOM],
+    ],
+    { class: "axis" },
+  );
+  const hours = [-24, -12, 0, 12, 24].map((hour) =>
+    text(x(hour), BOTTOM + 18, hour ? digits(hour, 0) : WORDS.now, { class: "small" }),
+  );
   return {
-    svg: drawing(360, BOTTOM + 42, ...names, ...levels, now, ...hours, text(x(0), BOTTOM + 38, WORDS.hours), text(LEFT - 6, TOP - 10, "°C", { class: "small" }), curves),
+    svg: drawing(
+      360,
+      BOTTOM + 42,
+      ...names,
+      ...levels,
+      now,
+      ...hours,
+      text(x(0), BOTTOM + 38, WORDS.hours),
+      text(LEFT - 6, TOP - 10, "°C", { class: "small" }),
+      curves,
+    ),
     /** Each a list of [hour, temperature] pairs, hours counted from now. */
     set(found) {
       curves.replaceChildren(
         ...Object.entries(found).map(([name, pairs]) =>
-          line(pairs.map(([hour, value]) => [x(hour), y(value)]), { class: `curve ${name}` }),
+          line(
+            pairs.map(([hour, value]) => [x(hour), y(value)]),
+            { class: `curve ${name}` },
+          ),
         ),
       );
     },
@@ -74,10 +117,18 @@ function awake(root, buffer) {
   const plot = picture(temperature);
   const said = element("output", { class: "said" });
   const first = Date.parse(`${network.start}:00Z`);
-  const format = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short", timeZone: "UTC" });
+  const format = new Intl.DateTimeFormat(document.documentElement.lang, {
+    dateStyle: "medium",
+    timeStyle: "short",
+    timeZone: "UTC",
+  });
   const date = (hour) => format.format(first + hour * HOUR);
   const last = temperature.length - AHEAD - 1;
-  const now = slider(WORDS.now, { min: WINDOW - 1, max: last, step: 1, value: network.shown, show: date }, show);
+  const now = slider(
+    WORDS.now,
+    { min: WINDOW - 1, max: last, step: 1, value: network.shown, show: date },
+    show,
+  );
   const came = check(WORDS.came, show);
 
   function show() {
@@ -93,13 +144,27 @@ function awake(root, buffer) {
       network: [[0, temperature[hour]], ...pairs(forecast, 1)],
       yesterday: pairs(yesterday, 1),
     });
-    const error = (values) => digits(values.reduce((sum, value, k) => sum + Math.abs(value - truth[k]), 0) / AHEAD, 1);
-    const words = { date: date(hour), now: digits(temperature[hour], 1), network: digits(forecast[AHEAD - 1], 1), yesterday: digits(yesterday[AHEAD - 1], 1) };
+    const error = (values) =>
+      digits(values.reduce((sum, value, k) => sum + Math.abs(value - truth[k]), 0) / AHEAD, 1);
+    const words = {
+      date: date(hour),
+      now: digits(temperature[hour], 1),
+      network: digits(forecast[AHEAD - 1], 1),
+      yesterday: digits(yesterday[AHEAD - 1], 1),
+    };
     said.textContent =
       WORDS.said(words) +
-      (came.checked ? WORDS.errors({ truth: digits(truth[AHEAD - 1], 1), network: error(forecast), yesterday: error(yesterday) }) : "");
+      (came.checked
+        ? WORDS.errors({
+            truth: digits(truth[AHEAD - 1], 1),
+            network: error(forecast),
+            yesterday: error(yesterday),
+          })
+        : "");
   }
 
   show();
-  root.append(element("div", { class: "beside" }, plot.svg, element("div", {}, now.node, came.node, said)));
+  root.append(
+    element("div", { class: "beside" }, plot.svg, element("div", {}, now.node, came.node, said)),
+  );
 }
