@@ -1,5 +1,5 @@
 // The reader's derivative of the LSTM step, judged by the complex step in real Python.
-import { button, element } from "./parts.mjs";
+import { button, element, magnitude } from "./parts.mjs";
 import { TEXTS } from "./texts.mjs";
 
 const WORDS = TEXTS.judge;
@@ -7,7 +7,7 @@ const NAMES = ["a_i", "a_f", "a_g", "a_o", "c_prev"];
 const RIGHT = 1e-11; // as in companion.gradcheck
 const LIMIT = 10_000; // milliseconds that a derivative may take
 const START = `def derivative(dstate, state, kept, carry, p):
-    dh, dc = dstate  # from later
+    dh, dc = dstate
     i, f, g, o, tanh_c = kept
     (c_prev,) = carry
     dai = 0
@@ -22,13 +22,13 @@ function table(errors) {
   const column = (words) => element("th", { scope: "col" }, words);
   const rows = NAMES.map((name) => {
     const right = errors[name] < RIGHT;
-    const size = right ? "< 10⁻¹¹" : errors[name].toPrecision(2);
+    const size = errors[name] < 1e100 ? magnitude(errors[name]) : WORDS.none;
     const head = element("th", { scope: "row" }, name);
     const row = element(
       "tr",
       {},
       head,
-      element("td", {}, size),
+      element("td", {}, right ? "< 10⁻¹¹" : size),
       element("td", {}, right ? WORDS.right : WORDS.wrong),
     );
     if (right) row.classList.add("right");

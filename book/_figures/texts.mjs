@@ -133,5 +133,6 @@ export const TEXTS = {
     verdict: "verdict",
     right: "right",
     wrong: "WRONG",
+    none: "no number",
   },
 };

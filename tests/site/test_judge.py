@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 from conftest import ROOT, SITE, Visit
+from test_browser import WIDTHS, overflow, violations
 
 from companion import CELLS
 from companion.gradcheck import check_step
@@ -67,7 +68,7 @@ def test_judge_says_what_does_not_run(text, problem):
 
 
 @with_python
-def test_judge_answers_in_the_page(visit):
+def test_judge_answers_in_the_page(visit, axe):
     visit.tab.clock.install()
     tab = visit.open(PAGE)
     judged = tab.locator(".computed-judge")
@@ -86,8 +87,13 @@ def test_judge_answers_in_the_page(visit):
     check("def derivative(*a):\n    while True: pass", "Python computes.")
     tab.clock.fast_forward(11_000)
     said.get_by_text("was stopped").wait_for()
+    check(RIGHT.replace("dag = dc", "dag = float('nan') * dc"), "4 of 5 are right.")
+    assert judged.locator("tr", has_text="no number").inner_text().split()[0] == "a_g"
     check(RIGHT, "5 of 5 are right.")
-    assert not visit.problems
+    problems = violations(tab, axe, "light") + violations(tab, axe, "dark")
+    for width in WIDTHS:
+        problems += overflow(tab, width)
+    assert not problems + visit.problems
 
 
 def test_without_python_there_is_no_dead_button(browser):
