@@ -9,11 +9,23 @@ import pytest
 import torch
 import torch.onnx.testing
 from nn_cases import STACKED
+from onnxruntime.quantization import quantize_dynamic
+from onnxruntime.quantization.shape_inference import quant_pre_process
 from torch.export import Dim
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from companion import CELLS
-from companion.nn import GRU, LSTM, RNN, SLSTM, CoupledLSTM, Layer, PeepholeLSTM, onnx_table
+from companion.nn import (
+    GRU,
+    LSTM,
+    RNN,
+    SLSTM,
+    CoupledLSTM,
+    Layer,
+    LSTMCell,
+    PeepholeLSTM,
+    onnx_table,
+)
 
 OPERATORS = {RNN: "RNN", LSTM: "LSTM", PeepholeLSTM: "LSTM", CoupledLSTM: "LSTM", GRU: "GRU"}
 # Options of the layer, and whether a first state is given.
@@ -146,6 +158,33 @@ def test_a_cell_that_onnx_has_not_is_refused(kind, got):
     assert f"must be one of rnn, lstm, peephole, coupled, gru for onnx, got {got}" in str(
         caught.value
     )
+
+
+@pytest.mark.parametrize("kind", [LSTM, PeepholeLSTM, CoupledLSTM])
+def test_weights_in_int8(kind, tmp_path):
+    model = Tagger(kind, H=64, bidirectional=True)
+    files = [tmp_path / name for name in ("model.onnx", "in_order.onnx", "int8.onnx")]
+    x = words(model.lstm, 6, 2)
+    export(model, (x,), input_names=["x"]).save(files[0])
+    quant_pre_process(*files[:2], skip_symbolic_shape=True)
+    quantize_dynamic(*files[1:], op_types_to_quantize=["LSTM", "MatMul"])
+    kinds = {node.op_type for node in onnx.load(files[2]).graph.node}
+    assert "DynamicQuantizeLSTM" in kinds and "LSTM" not in kinds
+    session = onnxruntime.InferenceSession(files[2], providers=["CPUExecutionProvider"])
+    y, wanted = session.run(None, {"x": x.numpy()})[0], model(x)[0].detach().numpy()
+    # A weight of at most 0.7 in steps of 0.7 / 127: off by 0.4 % of it, and by chance.
+    assert 1e-6 < abs(y - wanted).max() < 0.05 * abs(wanted).max()
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("made", [LSTM(3, 4), PeepholeLSTM(3, 4, 2), LSTMCell(3, 4)])
+def test_pytorch_does_not_pass_a_layer_by_in_silence(made):
+    model = torch.nn.Sequential(torch.nn.Linear(3, 3), made)
+    with pytest.warns(UserWarning, match=f"{type(made).__name__} is not quantized and stays"):
+        quantized = torch.ao.quantization.quantize_dynamic(model)
+    assert type(quantized[0]) is not torch.nn.Linear
+    x = torch.randn(6, 3)
+    torch.testing.assert_close(quantized[1](x), made(x), rtol=0, atol=0)
 
 
 class Packing(Tagger):

@@ -20,6 +20,9 @@ def onnx_table() -> dict[Callable, Callable]:
     state_dict. T and B may be dynamic, though not 0 in ONNX Runtime, which computes these operators
     in float32 alone. A sequence of several lengths (`PackedSequence`) cannot be exported.
     A layer of another cell is an error that names the cells that ONNX has.
+    LSTM layers, those with peepholes or a coupled gate included, can then be run with weights in
+    int8: `onnxruntime.quantization.quantize_dynamic(op_types_to_quantize=["LSTM", "MatMul"])`,
+    after `quant_pre_process`, which puts the weights into the operators' order.
     Raises ImportError without onnxscript, which PyTorch needs for any export.
     Source: the ONNX operator reference, LSTM, GRU and RNN.
     """

@@ -16,10 +16,11 @@ from companion.nn.checks import (
 )
 from companion.nn.function import unroll
 from companion.nn.operators import NAMES, register
+from companion.nn.torch_names import NotQuantized
 from companion.params import shapes
 
 
-class SingleCell(nn.Module):
+class SingleCell(NotQuantized):
     """One step of one kind of cell, for loops in which something happens between the steps.
 
     The arguments are those of torch.nn.LSTMCell, and so are input, output, names of parameters and

@@ -1,5 +1,7 @@
 """What programs read or call on torch.nn.LSTM beside its parameters: its names, for any layer."""
 
+import warnings
+
 import torch
 from torch import nn
 
@@ -7,7 +9,22 @@ from companion.cells import Cell
 from companion.nn.operators import NAMES
 
 
-class TorchNames(nn.Module):
+class NotQuantized(nn.Module):
+    """A module that says so where PyTorch's quantization passes it by."""
+
+    def _warn(self, qconfig):
+        warnings.warn(
+            f"{type(self).__name__} is not quantized and stays as it is: torch.ao.quantization "
+            "converts modules of torch.nn alone. Load this state_dict into such a module, where "
+            "there is one, or quantize the model in ONNX Runtime, see companion.nn.onnx_table",
+            stacklevel=3,
+        )
+
+    # What torch.ao.quantization sets on every module of a model.
+    qconfig = property(fset=_warn)
+
+
+class TorchNames(NotQuantized):
     """The names of torch.nn.RNNBase that are no part of the call; see `companion.nn.Layer`."""
 
     cell: Cell
