@@ -121,7 +121,7 @@ def test_icons_are_drawn(visit):
 # What a reader types, and the page that comes first.
 SEARCHES = {
     "forget gate": "book/mathematics/forget-gate.html",
-    "dC": "book/notation.html",
+    "dC": "book/algorithm/backward.html",
     "overfitting": "book/glossary.html",
     "seq2seq": "book/glossary.html",
 }
