@@ -13,10 +13,10 @@ def run_with_resets(
 ) -> tuple[torch.Tensor, Hidden]:
     """Run a layer whose state is set to zero before some steps, as where episodes begin.
 
-    What lies between two resets is a sequence of its own: the layer runs once over all of them as
-    a `PackedSequence`, so that it takes less time than a loop over steps. A reset before the first
-    step replaces hx. The reverse direction starts from zero at the end of every episode but the
-    last, where it starts from hx.
+    What lies between two resets is a sequence of its own, and the layer runs once over all of them
+    as a `PackedSequence`: there is no loop over steps. A reset before the first step replaces hx.
+    The reverse direction starts from zero at the end of every episode but the last, where it
+    starts from hx.
     layer: of `companion.nn`, or torch.nn.LSTM, GRU or RNN. input, hx: as for a call of it, without
     a PackedSequence. resets: bool, shape of input without its last axis; True where the state
     before that step is set to zero.
