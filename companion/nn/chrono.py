@@ -32,7 +32,7 @@ def init_chrono_(layer: Layer | SingleCell, longest: int) -> None:
         if not name.startswith("bias_ih"):
             continue
         b = torch.empty_like(gate(cell, bias, forgets)).uniform_(1, longest - 1).log_()
-        values = {forgets: sign * b} | ({"i": -b} if "i" in cell.gates else {})
+        values = ({"i": -b} if "i" in cell.gates else {}) | {forgets: sign * b}
         for letter, value in values.items():
             gate(cell, bias, letter).copy_(value)
             gate(cell, layer.get_parameter(name.replace("ih", "hh", 1)), letter).zero_()
