@@ -1,6 +1,6 @@
 // A network that reads a review, and its score after each word.
 import { layer, linear, modelOf, row, step, zeros } from "./network.mjs";
-import { button, choice, digits, drawing, element, line, shape, text, writing } from "./parts.mjs";
+import { choice, digits, drawing, element, line, shape, text, writing } from "./parts.mjs";
 import { TEXTS } from "./texts.mjs";
 import { asleep, between } from "./trained.mjs";
 
@@ -108,7 +108,7 @@ function awake(root, buffer) {
       ? WORDS.said({
           score: digits(scores.at(-1), 1),
           friendly: scores.at(-1) > 0,
-          unknown: words.filter(({ known }) => !known).map(({ word }) => word),
+          unknown: words.filter(({ known }) => !known).length,
           widest: widest.word,
         })
       : WORDS.empty;

@@ -103,7 +103,7 @@ export const TEXTS = {
     said: ({ score, friendly, unknown, widest }) =>
       `The score at the end is ${score}: ${friendly ? "friendly" : "hostile"}. ` +
       `It changed most at “${widest}”. ` +
-      (unknown.length ? `Words that it does not know: ${unknown.join(", ")}.` : ""),
+      (unknown ? `Words that it does not know, marked with “?”: ${unknown}.` : ""),
   },
   weather: {
     now: "now",

@@ -1,7 +1,7 @@
 // A translator of numbers in words, with what it looks at while it writes.
 import { layer, linear, modelOf, row, softmax, step, zeros } from "./network.mjs";
 import { english, french } from "./number-words.mjs";
-import { button, digits, drawing, element, number, shape, text } from "./parts.mjs";
+import { button, drawing, element, number, shape, text } from "./parts.mjs";
 import { TEXTS } from "./texts.mjs";
 import { asleep, largest } from "./trained.mjs";
 

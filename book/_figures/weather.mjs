@@ -118,8 +118,11 @@ function awake(root, buffer) {
   const said = element("output", { class: "said" });
   const first = Date.parse(`${network.start}:00Z`);
   const format = new Intl.DateTimeFormat(document.documentElement.lang, {
-    dateStyle: "medium",
-    timeStyle: "short",
+    month: "short",
+    day: "numeric",
+    hour: "2-digit",
+    minute: "2-digit",
+    hourCycle: "h23",
     timeZone: "UTC",
   });
   const date = (hour) => format.format(first + hour * HOUR);
