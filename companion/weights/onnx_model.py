@@ -96,7 +96,7 @@ def to_onnx(
     return onnx.helper.make_model(graph, opset_imports=[opset], ir_version=7)
 
 
-def attributes(cell, reset_after, directions):
+def attributes(cell: Cell, reset_after: bool, directions: int) -> dict[str, Any]:
     """The attributes that tell the cells of one operator apart; directions: how many."""
     return {
         "rnn_relu": {"activations": ["Relu"] * directions},
@@ -105,7 +105,7 @@ def attributes(cell, reset_after, directions):
     }.get(cell.name, {})
 
 
-def peepholes(cell, order):
+def peepholes(cell: Cell, order: str) -> list[str]:
     """Names of the parameters of the operator's input P, in its order."""
     return [f"p_{gate}" for gate in order if f"p_{gate}" in cell.peepholes]
 
