@@ -98,11 +98,12 @@ def to_onnx(
 
 def attributes(cell: Cell, reset_after: bool, directions: int) -> dict[str, Any]:
     """The attributes that tell the cells of one operator apart; directions: how many."""
-    return {
+    own: dict[str, dict[str, Any]] = {
         "rnn_relu": {"activations": ["Relu"] * directions},
         "coupled": {"input_forget": 1},
         "gru": {"linear_before_reset": int(reset_after)},
-    }.get(cell.name, {})
+    }
+    return own.get(cell.name, {})
 
 
 def peepholes(cell: Cell, order: str) -> list[str]:
