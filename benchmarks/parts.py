@@ -58,7 +58,8 @@ def measure(sizes):
 
         return run
 
-    loops = tuple(map(watched, inside, cell.loops(np.dtype(np.float32))))
+    *loops, product = cell.loops(np.dtype(np.float32))
+    loops = *map(watched, inside, loops), product
     seen = replace(cell, loops=lambda dtype: loops)
 
     def step():

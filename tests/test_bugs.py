@@ -77,7 +77,7 @@ ENGINE = {
     ),
     "no sum over time": (
         "backward_unchecked",
-        "np.dot(flat_x.T, xs[start:stop].reshape(n * B, D))",
+        "product(flat_x.T, xs[start:stop].reshape(n * B, D))",
         "da_x[n - 1].T @ xs[-1]",
     ),
     "h_t for h_{t-1}": (

@@ -16,7 +16,6 @@ numba = pytest.importorskip("numba", reason="compiled cells need numba")
 from companion import CELLS, Cell, backward, compiled, forward, init  # noqa: E402
 from companion.activations import log_sigmoid  # noqa: E402
 from companion.engine import fingerprint  # noqa: E402
-from companion.engine.loop_source import LARGE, WIDE  # noqa: E402
 from companion.gradcheck import check_cell  # noqa: E402
 
 COMPILED = {name: compiled(cell) for name, cell in EVERY.items()}
@@ -33,10 +32,9 @@ def run(cell, params, xs, state, dys):
 @pytest.mark.parametrize("name", EVERY)
 def test_compiled_is_plain(name, dtype, tolerance, with_state):
     rng = np.random.default_rng(0)
-    # One row and several; units that fill a block of 64, and that do not; a batch and weights
-    # large enough for the turned product, and no multiple of its strips.
-    for T, B, D, H in [(1, 1, 1, 1), (9, 1, 3, 5), (7, 3, 4, 70), (3, 2, 2, 128), (3, 33, 2, 200)]:
-        assert B < WIDE or H * H >= LARGE
+    # One row and several, that fill the tiles of the product and that do not; units that fill a
+    # block of 64, and that do not; more rows and terms than the product takes at a time.
+    for T, B, D, H in [(1, 1, 1, 1), (9, 1, 3, 5), (7, 3, 4, 70), (3, 2, 2, 128), (19, 31, 2, 33)]:
         params = init(EVERY[name], D, H, rng, dtype)
         xs = rng.normal(size=(T, B, D)).astype(dtype)
         dys = rng.normal(size=(T, B, H)).astype(dtype)
@@ -49,6 +47,39 @@ def test_compiled_is_plain(name, dtype, tolerance, with_state):
             scale = max(1, np.abs(value).max())
             assert fast[key].dtype == dtype
             np.testing.assert_allclose(fast[key], value, rtol=0, atol=tolerance * scale)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_sequence_gives_the_same_bits_whatever_its_batch(dtype):
+    T, B, D, H = 5, 23, 30, 70
+    rng = np.random.default_rng(0)
+    params = init(CELLS["peephole"], D, H, rng, dtype)
+    xs, dys = (rng.normal(size=(T, B, n)).astype(dtype) for n in (D, H))
+    whole = run(COMPILED["peephole"], params, xs, None, dys)
+    for rows in (slice(1), slice(5, 8), slice(1, 20)):
+        part = run(COMPILED["peephole"], params, xs[:, rows], None, dys[:, rows])
+        for key in ("ys", "dxs"):
+            np.testing.assert_array_equal(part[key], whole[key][:, rows])
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float32, 1e-5), (np.float64, 1e-13)])
+def test_products_of_all_sizes_and_layouts(dtype, tolerance):
+    from companion.engine.product import ROWS, TERMS
+
+    rng = np.random.default_rng(0)
+    _, _, product = COMPILED["rnn"].loops(dtype)
+    sizes = [(M, 5, N) for M in range(8) for N in (0, 1, 31, 33, 64)]
+    sizes += [(3, 0, 2), (ROWS + 1, 2 * TERMS + 1, 3), (2, TERMS, 130)]
+    for M, K, N in sizes:
+        left, right = rng.normal(size=(M, K)), rng.normal(size=(K, N))
+        wanted = left @ right
+        for order in "CF":
+            given = np.asarray(left, dtype, order), np.asarray(right, dtype, order)
+            given[0].flags.writeable = False  # as a caller's array may be
+            found = product(*given, np.full((M, N), np.nan, dtype))
+            assert found.dtype == dtype and np.array_equal(found, product(*given))
+            # The error of a sum of K products of about 1 grows with √K.
+            np.testing.assert_allclose(found, wanted, rtol=0, atol=tolerance * max(1, K) ** 0.5)
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -145,8 +176,10 @@ cell = compiled(CELLS["rnn"])
 params, xs = init(cell, 2, 3, np.random.default_rng(0)), np.ones((4, 1, 2))
 wanted = forward(CELLS["rnn"], params, xs)[0]
 np.testing.assert_allclose(forward(cell, params, xs)[0], wanted, atol=1e-13)
-for loop in cell.loops(xs.dtype) or ():
-    assert len(loop.signatures) == 1  # the call took what was compiled for it
+if found := cell.loops(xs.dtype):
+    forward_loop, backward_loop, product = found
+    for loop in (forward_loop, product.args[0]):
+        assert len(loop.signatures) == 1  # the call took what was compiled for it
 """
 # From here on no file may hold more bytes: what a full disk and a quota do, without either.
 FULL = """
@@ -246,7 +279,7 @@ def test_where_numba_does_not_compile_it_is_plain_numpy(tmp_path):
 
 def test_without_numba_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "numba", None)
-    with pytest.raises(ImportError, match="pip install numba scipy"):
+    with pytest.raises(ImportError, match="pip install numba$"):
         compiled(CELLS["lstm"])
 
 

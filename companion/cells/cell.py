@@ -25,7 +25,8 @@ class Cell:
         apart instead of their sum.
     forgets: the gate that decides how much stays, and the sign: ("f", 1) keeps the more the larger
         its pre-activation is, ("i", -1) the less; None if the cell has no such gate.
-    loops: set by `companion.compiled`: from a dtype to fused loops over time, or None.
+    loops: set by `companion.compiled`: from a dtype to fused loops over time and the product that
+        goes with them, or None.
 
     Every value below is an array of shape (B, H), every group a tuple in the order above:
 
@@ -49,7 +50,7 @@ class Cell:
     peepholes: tuple[str, ...] = ()
     split: tuple[str, ...] = ()
     forgets: tuple[str, int] | None = None
-    loops: Callable[[np.dtype], tuple[Callable, Callable] | None] | None = None
+    loops: Callable[[np.dtype], tuple[Callable, Callable, Callable] | None] | None = None
 
     def __post_init__(self) -> None:
         for name in ("gates", "states", "carries", "kept", "peepholes", "split"):

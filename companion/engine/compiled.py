@@ -35,14 +35,13 @@ def compiled(cell: Cell | str) -> Cell:
     What step and derivative read from outside, numbers and arrays included, is part of what is
     compiled: change it, and call `compiled` again.
     Complex input, as in the gradient check, runs as plain NumPy.
-    Raises ImportError, saying what to install, if numba or SciPy is missing, and ValueError if
-    step or derivative reads something whose changes could not be seen.
+    Raises ImportError, saying what to install, if numba is missing, and ValueError if step or
+    derivative reads something whose changes could not be seen.
     """
     try:
         import numba  # noqa: F401
-        import scipy.linalg.cython_blas  # noqa: F401  numba's np.dot needs it
     except ImportError as error:
-        raise ImportError("compiled cells need numba and SciPy: pip install numba scipy") from error
+        raise ImportError("compiled cells need numba: pip install numba") from error
     cell = find_cell(cell)
     check_returns(cell, derivative=True)
     return _compiled(cell, fingerprint(cell))
@@ -80,12 +79,22 @@ def _build(cell, digest, dtype):
     digest = hashlib.sha256((source + digest).encode()).hexdigest()[:16]
     name = f"{cell.name}_{dtype}_{digest}"
     try:
-        return _compile_kept(cell, dtype, name, source)
+        forward, backward, multiply = _compile_kept(cell, dtype, name, source)
     except NumbaError:  # the cell's own
         raise
     except Exception as error:  # whatever else: a broken cache never stops anyone
         _say(f"compiling {cell.name} for {dtype}, without a cache ({error})")
-    return _compile(cell, dtype, _loops(cell, dtype, name, source))
+        forward, backward, multiply = _compile(cell, dtype, _loops(cell, dtype, name, source))
+    multiply.disable_compile()  # else it would be compiled again for each layout of memory
+    return forward, backward, partial(_product, multiply)
+
+
+def _product(multiply, left, right, out=None):
+    """np.dot of two matrices, compiled."""
+    if out is None:
+        out = np.empty((len(left), right.shape[1]), left.dtype)
+    multiply(*(m if m.flags.behaved else m.copy() for m in (left, right)), out)
+    return out
 
 
 def _compile_kept(cell, dtype, name, source):
@@ -128,14 +137,14 @@ def _say(what):
 
 
 def _loops(cell, dtype, path, source):
-    """The two loops of the generated source, not compiled yet; path: where it is, or its name."""
+    """What the generated source defines, not compiled yet; path: where it is, or its name."""
     module: Any = ModuleType(f"companion_{Path(path).stem}")
     sys.modules[module.__name__] = module  # numba looks there for what it takes from its cache
     module.step = _scalar(cell.step, dtype.type)
     module.derivative = _scalar(cell.derivative, dtype.type)
     module.FAST = FAST
     exec(compile(source, path, "exec"), vars(module))
-    return module.forward, module.backward
+    return module.forward, module.backward, module.multiply
 
 
 def _signatures(cell, dtype):
@@ -143,15 +152,15 @@ def _signatures(cell, dtype):
 
     number = from_dtype(dtype)
 
-    def array(dimensions):
-        return types.Array(number, dimensions, "C")
+    def array(dimensions, layout="C"):
+        return types.Array(number, dimensions, layout)
 
     # What numba makes of a tuple of arrays: another type would be compiled anew in the first call.
     p = types.BaseTuple.from_types([array(1)] * len(cell.peepholes))
     tape = array(4), array(4), types.int64
     forward = (array(3), array(1), array(1), array(2), *tape, p)
     backward = (array(3), array(3), array(2), *tape, array(3), array(3), p, array(2))
-    return forward, backward
+    return forward, backward, (array(2, "A"), array(2, "A"), array(2))
 
 
 def _scalar(function, number):

@@ -26,8 +26,8 @@ def fingerprint(cell: Cell) -> str:
     """
     import numba
 
-    scalar = Path(__file__).with_name("scalar.py").read_bytes()
-    versions = numba.__version__, np.__version__, sys.version_info[:3], sorted(FAST), scalar
+    beside = [Path(__file__).with_name(name).read_bytes() for name in ("scalar.py", "product.py")]
+    versions = numba.__version__, np.__version__, sys.version_info[:3], sorted(FAST), beside
     return repr((versions, text_of(cell)))
 
 

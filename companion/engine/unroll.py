@@ -78,7 +78,7 @@ def forward_unchecked(
     ys = np.empty((T, B, H), xs.dtype)
     for s, value in zip(states, first, strict=True):
         s[0] = value
-    run, _, p = _loops(cell, params, xs.dtype)
+    run, _, product, p = _loops(cell, params, xs.dtype)
     weight = _plain(params["weight_hh"])
     b_x, b_h = _biases(cell, params, H)
     a_x = np.empty((min(T, steps), B, len(b_x)), xs.dtype)
@@ -87,7 +87,7 @@ def forward_unchecked(
         n = stop - start
         at = start if keep_tape else 0
         flat = a_x[:n].reshape(n * B, len(b_x))
-        np.dot(xs[start:stop].reshape(n * B, D), params["weight_ih"].T, out=flat)
+        product(xs[start:stop].reshape(n * B, D), params["weight_ih"].T, flat)
         run(a_x[:n], b_x, b_h, weight, states, kept, at, p)
         ys[start:stop] = states[0, at + 1 : at + n + 1]
         if not keep_tape:
@@ -134,7 +134,7 @@ def backward_unchecked(
     dstate = np.array(last, dtype)
     dxs = np.empty((T, B, D), dtype)
     dys = _plain(dys)
-    _, run, p = _loops(cell, params, dtype)
+    _, run, product, p = _loops(cell, params, dtype)
     weight = _plain(params["weight_hh"])
     dp = np.zeros((len(p), H), dtype)
     rows = len(cell.gates) * H
@@ -151,13 +151,13 @@ def backward_unchecked(
         # weight of an input that is always 1, and a product is faster than NumPy's sum.
         ones = np.ones(n * B, dtype)
         part = (
-            np.dot(flat_x.T, xs[start:stop].reshape(n * B, D)),
-            np.dot(flat_h.T, states[0, start:stop].reshape(n * B, H)),
+            product(flat_x.T, xs[start:stop].reshape(n * B, D)),
+            product(flat_h.T, states[0, start:stop].reshape(n * B, H)),
             np.dot(ones, flat_x),
             np.dot(ones, flat_h),
         )
         sums = part if sums is None else tuple(map(np.add, sums, part))
-        np.dot(flat_x, params["weight_ih"], out=dxs[start:stop].reshape(n * B, D))
+        product(flat_x, params["weight_ih"], dxs[start:stop].reshape(n * B, D))
     grads = dict(zip(cell.parameters, (*sums, *dp), strict=True))
     return grads, dxs, tuple(dstate)
 
@@ -173,12 +173,18 @@ def history(cell: Cell | str, tape: Tape) -> Params:
     return {name: np.array(values) for name, values in named.items()}
 
 
-def _loops(cell: Cell, params: Params, dtype: np.dtype) -> tuple[Callable, Callable, State]:
-    """The two loops over time that run this cell: compiled ones if it has them, or plain NumPy."""
+def _loops(
+    cell: Cell, params: Params, dtype: np.dtype
+) -> tuple[Callable, Callable, Callable, State]:
+    """The loops over time that run this cell, and the product; compiled ones if it has them.
+
+    The product is np.dot of two matrices, or what takes the same arguments. With them come the
+    peepholes, as the loops take them.
+    """
     p = tuple(params[name] for name in cell.peepholes)
     found = cell.loops(dtype) if cell.loops else None
     if found is None:
-        return partial(forward_loop, cell), partial(backward_loop, cell), p
+        return partial(forward_loop, cell), partial(backward_loop, cell), np.dot, p
     return *found, tuple(map(_plain, p))
 
 

@@ -6,7 +6,7 @@ import os
 import subprocess
 from pathlib import Path
 
-import scipy.linalg  # noqa: F401  its BLAS is the one that compiled loops call
+import scipy.linalg  # noqa: F401  so that its BLAS is held to one thread, too
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
