@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import ROOT
+from test_figures import wake
 
 from companion.data import load_movie_snippets, load_weather, padded, tokens
 from companion.data.pairs import UNKNOWN, draw_numbers, number_words
@@ -204,3 +205,64 @@ def test_weather_is_forecast_as_the_package_does(js):
     assert [round(error, 1) for error in errors] == [2.3, 4.3]  # page 6.3.2 says so
     whole, rounded = header["quality"]["mean absolute error of the month's forecasts, °C"]
     assert abs(errors[0] - rounded) < 1e-3 and abs(rounded - whole) < 0.01
+
+
+@pytest.fixture
+def figure(visit):
+    """A function that opens a page of applications and loads the network of its figure."""
+
+    def open_(page, name):
+        return wake(visit.open(f"book/applications/{page}.html"), name)
+
+    return open_
+
+
+def test_what_is_typed_is_read_and_a_memory_is_held(figure):
+    part = figure("language-model", "characters")
+    said, typed = part.locator("output"), part.get_by_role("textbox")
+    typed.fill("My lo7")
+    assert "It expects r next" in said.inner_text() and "know them: 1." in said.inner_text()
+    part.get_by_label("hold its memory still").check()
+    assert "memory of unit 205 is −0.57" in said.inner_text()
+    part.get_by_role("button", name="Let it write").click()
+    assert len(typed.input_value()) == len("My lo7") + 100
+    assert "memory of unit 205 is −0.57" in said.inner_text()
+    part.get_by_role("button", name="Start again").click()
+    assert typed.input_value().startswith("If we shadows")
+    assert not part.get_by_label("hold its memory still").is_checked()
+
+
+def test_a_review_is_scored_as_it_is_typed(figure):
+    part = figure("sentiment", "sentiment")
+    said, typed = part.locator("output"), part.get_by_role("textbox")
+    typed.fill("A bad film.")
+    assert "hostile" in said.inner_text() and "know" not in said.inner_text()
+    typed.fill("A touching, refreshing zyzzyva")
+    assert "friendly" in said.inner_text() and "“?”: 1" in said.inner_text()
+    part.get_by_role("combobox").select_option("Do not see this film.")
+    assert typed.input_value() == "Do not see this film."
+    assert "hostile" in said.inner_text()
+
+
+def test_a_number_is_translated_and_judged(figure):
+    part = figure("translation", "translation")
+    said, number = part.locator("output"), part.get_by_role("spinbutton")
+    number.fill("21")
+    assert "twenty one: vingt et un" in said.inner_text() and "right." in said.inner_text()
+    number.fill("401110")  # one of the few that this network gets wrong
+    assert "Right is: quatre cent un mille cent dix." in said.inner_text()
+    number.fill("1000000")
+    assert "from 0 to 999,999" in said.inner_text()
+    part.get_by_role("button").click()
+    assert 0 <= int(number.input_value()) <= 999_999 and "largest weight" in said.inner_text()
+
+
+def test_now_moves_and_what_came_is_shown(figure):
+    part = figure("weather", "weather")
+    said, now = part.locator("output"), part.get_by_role("slider")
+    assert said.inner_text().startswith("Nov 23, 12:00 UTC: 5.0 °C.")
+    assert "It was" not in said.inner_text()
+    part.get_by_label("show what came").check()
+    assert "It was −3.9 °C" in said.inner_text()
+    now.press("ArrowLeft")
+    assert said.inner_text().startswith("Nov 23, 11:00 UTC")
