@@ -7,13 +7,15 @@ from dataclasses import replace
 
 import pytest
 from conftest import ROOT, SITE, Visit
+from sphinx.errors import ExtensionError
 from test_browser import WIDTHS, overflow, violations
 
 from companion import CELLS
 from companion.gradcheck import check_step
 
-sys.path.append(str(ROOT / "book" / "_figures"))
+sys.path += [str(ROOT / "book" / "_figures"), str(ROOT / "book" / "_ext")]
 import judge  # noqa: E402
+import offline_python  # noqa: E402
 
 PAGE = "book/algorithm/backward.html"
 RIGHT = inspect.getsource(CELLS["lstm"].derivative)
@@ -65,6 +67,21 @@ def test_judge_has_the_step_of_the_page():
 )
 def test_judge_says_what_does_not_run(text, problem):
     assert problem in json.loads(judge.judge(text))["problem"]
+
+
+def test_site_is_built_without_python_where_npm_is_not(tmp_path, monkeypatch):
+    monkeypatch.setattr(offline_python, "CACHE", tmp_path)
+    monkeypatch.setenv("PATH", "")
+    assert offline_python.archive() is None
+
+
+def test_another_python_than_the_one_that_was_tried_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(offline_python, "CACHE", tmp_path)
+    other = tmp_path / f"pyodide-{offline_python.VERSION}.tgz"
+    other.write_bytes(b"another")
+    with pytest.raises(ExtensionError, match="is not the file"):
+        offline_python.archive()
+    assert not other.exists()  # so that the next build fetches it
 
 
 @with_python
