@@ -142,6 +142,7 @@ def test_runs_of_a_framewise_answer():
     assert runs_of(path, 1) == [3, 5, 3, 2, 2]
     assert runs_of(path, 2) == [3, 2]  # a piece that is too short parts nothing
     assert runs_of(path, 4) == []
+    assert runs_of(np.array([0, 3]), 1) == [3]
 
 
 def test_labels_of_steps_are_those_of_their_middles():

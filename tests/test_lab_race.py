@@ -175,11 +175,13 @@ def test_bits_are_those_of_streams_that_are_read_to_their_end(B):
 
 def test_a_window_moves_by_half_and_counts_its_later_half():
     where = torch.randn(WINDOW, generator=torch.Generator().manual_seed(1))
-    net, numbers = Stub(2, where), np.zeros(WINDOW + 3 * WINDOW // 2 + 1, np.int64)
-    cost = F.softplus(-where).double().numpy() / math.log(2)
     half = WINDOW // 2
-    expected = np.mean(np.concatenate([cost, *3 * [cost[half:]]]))
-    assert bits(net, numbers, True) == pytest.approx(expected, rel=1e-5)
+    cost = F.softplus(-where).double().numpy() / math.log(2)
+    for many in (3, 40):  # windows after the first; 32 at a time are read
+        net, numbers = Stub(2, where), np.zeros(WINDOW + many * half + 1, np.int64)
+        expected = np.mean(np.concatenate([cost, *many * [cost[half:]]]))
+        assert bits(net, numbers, True) == pytest.approx(expected, rel=1e-5)
+        assert sum(x.shape[1] for x, *_ in net.calls) == 1 + many
 
 
 @pytest.fixture
@@ -190,7 +192,7 @@ def ticking(monkeypatch):
     nets, asked = [], []
 
     def network(name, K, size, dropped, longest):
-        asked.append((name, K, size, dropped, longest))
+        asked.append((name, K, size, dropped, longest, torch.initial_seed()))
         nets.append(Stub(K))
         return nets[-1]
 
@@ -229,7 +231,7 @@ def steps(monkeypatch):
 def test_a_run_of_eight_seconds(name, ticking, steps):
     found = train(name, "size", 0.1, 8, 7, NUMBERS, SETTINGS)
     (net,), asked = ticking
-    assert asked == [(name, 5, "size", 0.3, WINDOW)]
+    assert asked == [(name, 5, "size", 0.3, WINDOW, 7)]
     assert found["steps"] == 16 and found["characters"] == 16 * 12
     assert [seconds for seconds, _ in found["curve"]] == [0.5, 1, 2, 4, 6, 8]
     assert [lr for lr, *_ in steps] == pytest.approx([0.1 * rate(k / 16) for k in range(16)])

@@ -95,6 +95,9 @@ def test_perplexity_is_read_without_dropout_and_the_clock_goes_on(monkeypatch, t
     model = words.Model("lstm", K=4, H=4, dropout=0.9, scale=1.0)
     both = [words.perplexity(model.train(), TEXT.test, n) for n in (3, 100)]
     assert both[0] == pytest.approx(both[1], rel=1e-5)
+    x, y = torch.from_numpy(TEXT.test[:-1])[:, None], torch.from_numpy(TEXT.test[1:])
+    costs = torch.nn.functional.cross_entropy(model.eval()(x)[0][:, 0], y)
+    assert both[0] == pytest.approx(costs.exp().item(), rel=1e-5)
     seconds = [10.0]
     monkeypatch.setattr(words.time, "process_time", lambda: seconds[0])
     clock = words.Clock(tmp_path / "seconds")
@@ -300,8 +303,8 @@ def test_copies_are_counted_on_each_side():
     assert (found["exact_within_train"], found["exact_within_test"]) == (1, 2)
     assert found["near"] == {"0.5": 4, "0.8": 3}  # two of three runs of five words
     assert found["shingles_seen"] == 8 / 9 and found["long_shingles_seen"] == 3 / 5
-    best, _ = texts.nearest(split("a b a b a b"), split("a b a b"), 2)
-    assert best == [1]  # sets of pairs, however often they come
+    best, seen = texts.nearest(split("a b a b a b"), split("a b a b", "b c d"), 2)
+    assert best.tolist() == [1, 0] and seen == 1 / 2  # sets of pairs, however often they come
 
 
 def test_ranks_and_frequencies_of_zipfs_law():
@@ -325,6 +328,27 @@ def test_a_slope_needs_words_that_come_often_to_its_last_rank():
     ordered = np.sort(counts)[::-1]
     assert ordered[2999] >= texts.LEAST > ordered[8999]
     assert set(texts.zipf(counts[counts > 0])["slopes"]) == {"first", "least squares"}
+
+
+def test_a_slope_is_the_likeliest_over_its_ranks():
+    """Counts with a step at both ends of each range, where one rank more or less would be seen."""
+    r = np.arange(1, 9101)
+    steps = {0: 27, 10: 18, 11: 9, 1000: 6, 1001: 3, 3000: 2, 3001: 1, 9000: 1 / 2, 9001: 1 / 3}
+    factor = np.array([steps[max(first for first in steps if first <= k)] for k in r])
+    counts = (1e12 * factor * r**-1.3).astype(np.int64)
+    slopes = texts.zipf(counts)["slopes"]
+    for name, low, high in (("first", 10, 1000), ("later", 3000, 9000)):
+        c, logs = counts[low - 1 : high], np.log(r[low - 1 : high])
+        p = np.exp(-slopes[name] * logs)
+        # There the mean of log r is as it was counted; a rank more would move it by over 1e-4.
+        assert c @ logs / c.sum() == pytest.approx(p @ logs / p.sum(), abs=2e-5)
+
+
+def test_a_slope_is_left_out_where_its_last_rank_is_too_rare():
+    for last, after, there in (([15], [], True), ([15], [14], True), ([14], [], False)):
+        counts = np.concatenate([np.arange(9100, 101, -1)[:8999], last, after]).astype(int)
+        assert ("later" in texts.zipf(counts)["slopes"]) == there
+    assert "later" not in texts.zipf(counts[:8999])["slopes"]
 
 
 HEADED = " <eos> = One = <eos> <eos> it is <eos> = Not = <eos> a = heading = <eos> <eos> "

@@ -107,15 +107,24 @@ def test_first_weights_open_the_forget_gates_and_close_the_others():
 def test_each_rule_by_its_own_limit():
     state = next(s for s, row in enumerate(grammar.EMBEDDED) if (row >= 0).sum() == 2)
     target = (grammar.EMBEDDED[state] >= 0) * 1.0
-    wrong = int(np.flatnonzero(target == 0)[0])
-    for error, squared, absolute in ((0.48, True, True), (0.5, True, False), (0.71, False, False)):
+    for wrong in np.flatnonzero(target == 0):
         outputs = target.copy()
-        outputs[wrong] = error
-        assert online.is_right(outputs, target, state, online.SQUARED) == squared
-        assert online.is_right(outputs, target, state, online.ABSOLUTE) == absolute
+        for error, squared, absolute in (
+            (0.48, True, True),
+            (0.5, True, False),
+            (0.71, False, False),
+        ):
+            outputs[wrong] = error
+            assert online.is_right(outputs, target, state, online.SQUARED) == squared
+            assert online.is_right(outputs, target, state, online.ABSOLUTE) == absolute
+            assert online.is_right(outputs, target, state, online.MOST_ACTIVE)
+        outputs[wrong] = 1.0  # as active as those that may follow
+        assert not online.is_right(outputs, target, state, online.MOST_ACTIVE)
+    for right in np.flatnonzero(target):
+        outputs = target.copy()
+        outputs[right] = 0.5
+        assert not online.is_right(outputs, target, state, online.ABSOLUTE)
         assert online.is_right(outputs, target, state, online.MOST_ACTIVE)
-    outputs[wrong] = 1.0  # as active as those that may follow
-    assert not online.is_right(outputs, target, state, online.MOST_ACTIVE)
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.5])
@@ -155,9 +164,11 @@ def test_a_test_is_ten_streams_after_every_tenth_of_training(monkeypatch):
     reads, answers = [], []
 
     def read(rng, weights, rules, length, rate):
+        assert weights == "weights"
         reads.append((length, rate))
         return answers.pop(0) if rate == 0 else 7
 
+    monkeypatch.setattr(online, "first_weights", lambda rng: "weights")
     monkeypatch.setattr(online, "read", read)
     # Two tests end with their first error, the third one is perfect.
     answers[:] = [100] * 4 + [99] + [3] + [100] * 10
@@ -168,7 +179,7 @@ def test_a_test_is_ten_streams_after_every_tenth_of_training(monkeypatch):
     assert {rate for _, rate in reads} == {0, 0.5} and {length for length, _ in reads} == {100}
     # The 300th is measured whole though it errs, and so is the last; the best one counts.
     reads.clear()
-    answers[:] = [1] * 29 + [20, 100] + [30] * 8 + [1] * 2 + [10] * 10
+    answers[:] = [1] * 29 + [20] + [30] * 8 + [100] + [1] * 2 + [10] * 10
     found = online.train(np.random.default_rng(0), rules, 325, 100, 10**6)
     assert found == (False, 325, 7 * 325, 36.0) and not answers
     # Symbols are a limit, too.

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import numba
 import numpy as np
 
 ROOT = Path(__file__).parents[2]
@@ -18,7 +19,7 @@ class Target(NamedTuple):
     # that run in processes of their own, where there is no mutant.
     without: tuple[str, ...] = ()
     share: float = 1.0  # of all mutants, what `make test` tries
-    first: Callable | None = None  # what sees most mutants before pytest has started
+    first: Callable | None = None  # what runs before pytest has started, and sees most mutants
 
     @property
     def paths(self):
@@ -39,6 +40,11 @@ def along_one_direction():
         gradients = problem.gradients()
         expected = sum(np.sum(gradients[name] * along[name]) for name in along)
         assert abs(problem.loss(moved).imag / 1e-30 - expected) < 1e-10, cell
+
+
+def without_numba():
+    """From now on what is to be compiled runs as it stands: a mutant would be compiled anew."""
+    numba.config.DISABLE_JIT = True
 
 
 def lab(*names):
@@ -93,6 +99,14 @@ TARGETS = (
         lab("training", "runner", "machine"),
         ("experiments", "lab_runs"),
         ("ten_streams", "chrono", "tasks_of_1997", "reber", "counter", "timing"),
+        0.02,
+    ),
+    # What trains whole networks takes too long without numba.
+    Target(lab("online"), ("online",), ("the_same_again",), 0.02, without_numba),
+    Target(
+        lab("digit_networks", "digit_strings", "templates"),
+        ("digits", "lab_speech"),
+        ("frame_network", "lists_are"),
         0.02,
     ),
 )
