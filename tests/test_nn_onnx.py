@@ -136,8 +136,9 @@ def test_one_sequence_without_a_batch():
     torch.testing.assert_close(tuple(program(x)), flat(model(x)), **CLOSE)
 
 
-def test_projected():
-    model = LSTM(3, 5, proj_size=2).eval()
+@pytest.mark.parametrize("made", [LSTM(3, 5, proj_size=2), RNN(3, 5, nonlinearity="relu")])
+def test_projected_and_with_relu(made):
+    model = made.eval()
     program = export(model, (torch.randn(6, 2, 3),), {"input": DYNAMIC[False]})
     x = torch.randn(9, 3, 3)
     torch.testing.assert_close(tuple(program(x)), flat(model(x)), **CLOSE)

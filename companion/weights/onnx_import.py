@@ -10,6 +10,7 @@ from companion.cells import Cell, find_cell
 from companion.params import check_array
 from companion.types import Params
 from companion.weights.gate_orders import check_network, join, order_in, reorder, with_suffixes
+from companion.weights.onnx_graph import constant, descendants, name_of, source_of
 from companion.weights.onnx_model import OPERATORS, attributes, peepholes
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def from_onnx(cell: Cell | str, model: onnx.ModelProto, reset_after: bool = True
             directions = below.directions | operator.directions
             layers[-1] = operator._replace(outputs=outputs, directions=directions)
             continue
-        if below and operator.source not in _descendants(model.graph, below.outputs):
+        if below and operator.source not in descendants(model.graph, below.outputs):
             raise ValueError(f"operators must be a chain, got {operator.name} from elsewhere")
         layers.append(operator)
     if not layers:
@@ -91,7 +92,7 @@ def _operators(cell, reset_after, opsets, graphs):
         for branch in branches[1:]:
             if not _same(branches[0], branch):
                 raise ValueError(
-                    f"branches of {_name(node)} must have the same weights, got {branch[0].name} "
+                    f"branches of {name_of(node)} must have the same weights, got {branch[0].name} "
                     "with others: leave one branch, as by model.graph.CopyFrom(branch)"
                 )
         found += branches[0] if branches else []
@@ -111,15 +112,11 @@ def _same(ours, theirs):
     )
 
 
-def _name(node):
-    return f"{node.op_type} {node.name or next(filter(None, node.output), '')!r}"
-
-
 def _operator(cell, reset_after, opsets, graphs, node):
     """One operator, taken apart."""
     from onnx.helper import get_attribute_value
 
-    name, order = _name(node), order_in("onnx", cell)
+    name, order = name_of(node), order_in("onnx", cell)
     if node.op_type != OPERATORS[cell.name]:
         raise ValueError(f"model must have {OPERATORS[cell.name]} operators, got {name}")
     have = {attribute.name: get_attribute_value(attribute) for attribute in node.attribute}
@@ -147,7 +144,7 @@ def _operator(cell, reset_after, opsets, graphs, node):
     inputs = {}
     for key in "WRBP":
         if names.get(key):
-            inputs[key] = _constant(names[key], graphs, opsets, f"input {key} of {name}")
+            inputs[key] = constant(names[key], graphs, opsets, f"input {key} of {name}")
     D, H = inputs["W"].shape[-1], inputs["R"].shape[-1]
     axes, rows = len(directions), len(order) * H
     inputs.setdefault("B", np.zeros((axes, 2 * rows), inputs["W"].dtype))
@@ -158,7 +155,7 @@ def _operator(cell, reset_after, opsets, graphs, node):
         direction: _direction(cell, order, **{key: array[k] for key, array in inputs.items()})
         for k, direction in enumerate(directions)
     }
-    source, flipped = _source(names["X"], graphs, opsets)
+    source, flipped = source_of(names["X"], graphs, opsets)
     if flipped:
         found = {REVERSE if d == FORWARD else FORWARD: params for d, params in found.items()}
     return Operator(name, source, tuple(filter(None, node.output)), found)
@@ -171,78 +168,3 @@ def _direction(cell, order, W, R, B, P=()):
     names = peepholes(cell, order)
     found = zip(names, np.split(P, len(names)), strict=True) if names else ()
     return params | {name: array.copy() for name, array in found}
-
-
-def _made_by(name, graphs):
-    """The node that puts out `name`, or None, and the graphs that it sees."""
-    for depth, graph in enumerate(graphs):
-        for node in graph.node:
-            if name in node.output:
-                return node, graphs[depth:]
-    return None, graphs
-
-
-def _constant(name, graphs, opsets, what):
-    """The array of a name, computed from constants; what: it is, for an error."""
-    from onnx import helper, numpy_helper
-    from onnx.reference import ReferenceEvaluator
-
-    for graph in graphs:
-        for tensor in graph.initializer:
-            if tensor.name == name:
-                return numpy_helper.to_array(tensor)
-    node, graphs = _made_by(name, graphs)
-    if node is None:
-        raise ValueError(f"{what} must be stored in the model, got {name!r}, an input")
-    if node.op_type != "Constant" and not any(node.input):
-        raise ValueError(f"{what} must be stored in the model, got {_name(node)}")
-    given = {key: _constant(key, graphs, opsets, what) for key in node.input if key}
-    one = helper.make_function("", "one", list(given), [name], [node], opsets)
-    (array,) = ReferenceEvaluator(one).run(None, given, attributes={})
-    return array
-
-
-def _source(name, graphs, opsets):
-    """What `name` is, or is the reverse in time of, and whether it is the reverse."""
-    flipped = False
-    while True:
-        node, graphs = _made_by(name, graphs)
-        if node is not None and node.op_type == "Slice" and _flips(node, graphs, opsets):
-            flipped = not flipped
-        elif node is None or node.op_type != "Identity":
-            return name, flipped
-        name = node.input[0]
-
-
-def _flips(node, graphs, opsets):
-    """Whether a Slice turns round the first axis, as PyTorch's exporter writes it."""
-    if len(node.input) != 5:
-        return False
-    try:
-        start, end, axis, step = (
-            _constant(key, graphs, opsets, "a bound").tolist() for key in node.input[1:]
-        )
-    except ValueError:  # it depends on the model's input
-        return False
-    return (start, axis, step) == ([-1], [0], [-1]) and end[0] < -(1 << 31)
-
-
-def _descendants(graph, names):
-    """Names of all that is computed from `names`, these included."""
-    found = set(names)
-    for inputs, outputs in _steps(graph):
-        if found.intersection(inputs):
-            found.update(outputs)
-    return found
-
-
-def _steps(graph):
-    """Inputs and outputs of each node in order, those of graphs within the graph included."""
-    from onnx import AttributeProto
-
-    for node in graph.node:
-        for inner in (a.g for a in node.attribute if a.type == AttributeProto.GRAPH):
-            yield node.input, [value.name for value in inner.input]
-            yield from _steps(inner)
-            yield [value.name for value in inner.output], node.output
-        yield node.input, node.output
