@@ -65,7 +65,7 @@ function picture() {
             y: y + 2,
             height: HIGH - 4,
           };
-          const shown = word.length > 14 ? `${word.slice(0, 13)}…` : word;
+          const shown = word.length > 12 ? `${word.slice(0, 11)}…` : word;
           return [
             text(112, y + 13, known ? shown : `${shown} ?`, {
               "text-anchor": "end",
