@@ -57,7 +57,9 @@ SYNTHETIC = ("batch", "counting", "grammar", "lag", "marked", "order", "timing")
 # Those that have a file of tests each.
 OTHER_TASKS = ("homophones", "moving_digits", "state_tracking", "stories")
 # What of companion.nn is seen without torch.compile and without a GPU.
-LAYERS = ("batch_layout", "checks", "layer", "layers", "torch_loops")
+LAYERS = ("batch_layout", "checks", "layer", "layers", "projection", "torch_loops")
+# Beside the layers: single steps, and what papers proposed since.
+BESIDE = ("chrono", "locked_dropout", "resets", "single", "stepwise")
 
 TARGETS = (
     Target(
@@ -84,6 +86,12 @@ TARGETS = (
         ("nn_input", "nn", "nn_autograd"),
         ("compiles", "exports", "operators_are", "LSTM-stacked", "RNN-stacked", "GRU-stacked"),
         0.02,
+    ),
+    Target(
+        tuple(f"companion/nn/{name}.py" for name in BESIDE),
+        ("nn_resets", "nn_regularise", "nn_stepwise", "nn_single"),
+        ("compiles",),
+        0.05,
     ),
     Target(
         ("companion/train/*.py",),
