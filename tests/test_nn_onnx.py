@@ -156,7 +156,7 @@ class Another(Layer):
 def test_a_cell_that_onnx_has_not_is_refused(kind, got):
     with pytest.raises(torch.onnx.OnnxExporterError) as caught:
         export(kind(3, 4).eval(), (torch.randn(6, 2, 3),))
-    assert f"must be one of rnn, lstm, peephole, coupled, gru for onnx, got {got}" in str(
+    assert f"one of rnn, rnn_relu, lstm, peephole, coupled, gru for onnx, got {got}" in str(
         caught.value
     )
 
