@@ -91,7 +91,7 @@ TARGETS = (
         tuple(f"companion/nn/{name}.py" for name in BESIDE),
         ("nn_resets", "nn_regularise", "nn_stepwise", "nn_single"),
         ("compiles",),
-        0.05,
+        0.02,
     ),
     Target(
         ("companion/train/*.py",),
