@@ -109,6 +109,9 @@ TARGETS = (
         ("ten_streams", "chrono", "tasks_of_1997", "reber", "counter", "timing"),
         0.02,
     ),
+    Target(lab("streams"), ("lab_streams",), share=0.02),
+    Target(lab("texts", "words"), ("lab_words",), share=0.02),
+    Target(lab("race_networks", "race_training"), ("lab_race",), share=0.02),
     # What trains whole networks takes too long without numba.
     Target(lab("online"), ("online",), ("the_same_again",), 0.02, without_numba),
     Target(
