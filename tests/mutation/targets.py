@@ -100,7 +100,10 @@ TARGETS = (
         0.03,
     ),
     Target(
-        ("companion/weights/*.py",), ("weights",), ("keras_gives_the_same", "import_takes"), 0.04
+        ("companion/weights/*.py",),
+        ("weights", "weights_onnx", "against_keras"),
+        ("keras_gives_the_same", "import_takes", "what_pytorch_exports", "equal_to_keras"),
+        0.04,
     ),
     # The book comes last: from here on the package stays imported.
     Target(
