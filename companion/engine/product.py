@@ -35,7 +35,7 @@ def _tile(count):
             context.make_array(kind)(context, builder, arguments[n])
             for n, kind in ((0, rows_type), (2, panel_type), (3, result_type))
         )
-        row, column, size = arguments[1], *arguments[4:]
+        row, column, size = arguments[1], arguments[4], arguments[5]
         number = context.get_value_type(rows_type.dtype)
         bytes_each = rows_type.dtype.bitwidth // 8
         W = PANEL // bytes_each
