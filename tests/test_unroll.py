@@ -341,14 +341,15 @@ def test_gate_is_a_view():
 
 
 def watched(cell, seen):
-    """The cell with loops of its own: the plain ones, which note what they are given."""
+    """The cell with loops and a product of its own: the plain ones; the loops note arguments."""
 
     def loops(dtype):
         def noting(loop, *arguments):
             seen.append((loop.__name__, dtype, arguments))
             loop(cell, *arguments)
 
-        return [partial(noting, loop) for loop in (engine.forward_loop, engine.backward_loop)]
+        loops = engine.forward_loop, engine.backward_loop
+        return *(partial(noting, loop) for loop in loops), np.dot
 
     return replace(cell, loops=loops)
 
