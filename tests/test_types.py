@@ -22,6 +22,7 @@ FORMULAS = {f"companion.cells.{name}" for name in ("coupled", "gru", "lstm", "mg
 # What engines and layers are made of, and compiled functions: no one outside calls them.
 INSIDE = {
     "companion.engine.loops",
+    "companion.engine.product",
     "companion.engine.scalar",
     "companion.nn.batch_layout",
     "companion.nn.checks",
@@ -30,6 +31,7 @@ INSIDE = {
     "companion.nn.operators",
     "companion.nn.projection",
     "companion.nn.torch_loops",
+    "companion.train.batch",
     "companion.train.processes",
     "companion.train.run",
     "companion.train.saving",
