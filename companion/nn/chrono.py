@@ -16,8 +16,9 @@ def init_chrono_(layer: Layer | SingleCell, longest: int) -> None:
     Biases of other gates are left alone. b is in bias_ih, and bias_hh of these gates is 0.
     longest: number of steps, more than 2. layer: it is changed in place.
     Raises ValueError for a layer without biases or without a gate that forgets.
-    Source: Tallec and Ollivier (2018), the chrono initialization:
-    b_f = log(U([1, T_max - 1])), b_i = -b_f; for a GRU the same of the update gate.
+    Source: Tallec and Ollivier (2018), section 2, the chrono initialization of an LSTM:
+    b_f = log(U([1, T_max - 1])), b_i = -b_f. One gate g that lets in and forgets by 1 - g, as in a
+    GRU, they give b_g = -log(U([T_min, T_max]) - 1): the same, with T_min = 2.
     """
     cell = layer.cell
     if cell.forgets is None or not layer.bias:

@@ -49,8 +49,9 @@ class Layer(TorchNames):
     forget_bias: first bias of the gate that forgets (`Cell.forgets`; for a GRU the update gate),
     bias_ih and bias_hh together; None leaves both random. 1 keeps memory open from the start
     (Jozefowicz, Zaremba and Sutskever 2015).
-    recurrent_dropout: probability with which each weight of weight_hh is zero, drawn once a call
-    while training (Merity, Keskar and Socher 2018).
+    recurrent_dropout: probability p with which each weight of weight_hh is zero, drawn once a call
+    while training; the others are multiplied by 1 / (1 - p) (Merity, Keskar and Socher 2018, after
+    the DropConnect of Wan et al. 2013).
     compiled: whether to run compiled loops on a CPU where numba is installed, else plain NumPy.
     Raises ValueError naming the argument that does not fit, what it is and what is wanted.
 

@@ -14,8 +14,9 @@ class LockedDropout(nn.Module):
     call while training; the others are multiplied by 1 / (1 - p).
     batch_first: whether the input is (B, T, D), as of a layer.
     Raises ValueError naming the argument that does not fit, what it is and what is wanted.
-    Source: Gal and Ghahramani (2016), section 4, the masks of the inputs: x_t z with one z for all
-    t. Merity, Keskar and Socher (2018) use it with `recurrent_dropout` for the weights of h.
+    Source: Gal and Ghahramani (2016), section 4.1: x_t z_x with one mask z_x for all t. Their mask
+    of h, too, is the same for all t; Merity, Keskar and Socher (2018) drop weights of h in its
+    place, as `recurrent_dropout` of a layer does.
     """
 
     def __init__(self, p: float = 0.5, batch_first: bool = False) -> None:

@@ -37,9 +37,10 @@ class ZoneoutLSTM(Stepwise):
     zoneout_h, zoneout_c: probabilities with which at one step a unit's h, or its c, stays as it
     was while training. Otherwise the new value is zoneout · old + (1 - zoneout) · new.
     The other arguments are those of `LSTM`.
-    Source: Krueger et al. (2017), the equations for an LSTM in section 3:
+    Source: Krueger et al. (2017), section 3.2, the equations for an LSTM:
     c_t = d_c c_{t-1} + (1 - d_c)(f c_{t-1} + i g) and
-    h_t = d_h h_{t-1} + (1 - d_h) o tanh(f c_{t-1} + i g), with d_c and d_h of 0 and 1.
+    h_t = d_h h_{t-1} + (1 - d_h) o tanh(f c_{t-1} + i g), with d_c and d_h of 0 and 1, here always
+    drawn apart, in the paper usually; their expectation at test time is in section 1.
     """
 
     # A name of its own: for whoever looks at `mode`, or takes the weights, it is no LSTM.
@@ -74,8 +75,9 @@ class LayerNormLSTM(Stepwise):
     c before its tanh. gain_ih, gain_hh (4H,) and gain_c, shift_c (H,), which start at 1 and 0, are
     the paper's; of its b and the two shifts of the pre-activations only the sum counts, and that
     is bias_ih + bias_hh, as in every LSTM.
-    The arguments are those of `LSTM`. To each variance F.layer_norm adds 1e-5, the paper nothing.
-    Source: Ba, Kiros and Hinton (2016), supplementary material, the equations for an LSTM:
+    The arguments are those of `LSTM`. To each variance F.layer_norm adds 1e-5, as the authors' code
+    does and the paper does not.
+    Source: Ba, Kiros and Hinton (2016), supplementary material, equations 20 to 22:
     a = LN(W_h h) + LN(W_x x) + b and h = o tanh(LN(c)).
     """
 
