@@ -128,6 +128,12 @@ def test_torch_operations_equal_the_numpy_engine(layer, T, B, monkeypatch):
     assert_close(results(made, x, state), numpy_results, EXACT)
 
 
+def test_nothing_stacked_has_the_shape_of_what_is_not_there():
+    like = torch.zeros(5, 4)
+    assert torch_loops.stacked((), 2, like).shape == (2, 0, 5, 4)
+    assert torch_loops.stacked(((),) * 3, 0, like).shape == (0, 3, 5, 4)
+
+
 @pytest.mark.parametrize("layer", LAYERS)
 def test_compiled_equals_plain_in_float32(layer):
     runs = [make(layer, dtype=torch.float32, compiled=compiled) for compiled in (True, False)]

@@ -225,6 +225,14 @@ def test_predict_goes_on_with_the_first_sequences_of_a_smaller_batch(axis):
     every = x.sum(1 - axis)
     found = predict(Sums(1, 1), batches, carry=True, batch_dim=axis)
     assert_same(found, [every, 2 * every[:3], 3 * every[:3]])
+
+    class Counts(nn.Linear):
+        def forward(self, x, state):
+            state = (state or 0) + 1
+            return x * state, state
+
+    # A state that need not be cut is the model's own affair.
+    assert_same(predict(Counts(1, 1), [x, x], carry=True, batch_dim=axis), [x, 2 * x])
     with pytest.raises(ValueError, match=r"in every tensor of x, got \[3, 2\] along batch_dim = 1"):
         predict(Sums(1, 1), [(torch.zeros(2, 3, 1), torch.zeros(2), None)], carry=True)
 
