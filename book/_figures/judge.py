@@ -1,6 +1,6 @@
 """Judges a reader's `derivative` of the LSTM step by the complex step, in plain Python.
 
-It runs in the reader's browser, where there is no NumPy; tests/site/test_figures.py compares it
+It runs in the reader's browser, where there is no NumPy; tests/site/test_judge.py compares it
 with companion.gradcheck.check_step.
 """
 
