@@ -168,6 +168,21 @@ def test_what_programs_read_of_a_torch_layer_is_there(layer, bias):
     assert first == (1, 6, made.proj_size or 4)
 
 
+def test_a_layer_that_was_pickled_before_there_were_projections():
+    made = LSTM(3, 4)
+    x, wanted = torch.ones(6, 5, 3), made(torch.ones(6, 5, 3))
+    del made.__dict__["proj_size"]
+    assert torch.equal(made(x)[0], wanted[0])
+    assert made.get_expected_hidden_size(x, None) == (1, 5, 4)
+
+
+def test_that_it_is_not_quantized_is_said_of_the_line_that_wants_it():
+    made = LSTM(3, 4)
+    with pytest.warns(UserWarning, match="LSTM is not quantized") as caught:
+        made.qconfig = None
+    assert caught[0].filename == __file__
+
+
 def test_modes_of_layers_that_torch_has_not():
     assert PeepholeLSTM(3, 4).mode == "PEEPHOLE"
     assert RNN(3, 4, 2, "tanh", False).bias is False

@@ -94,6 +94,18 @@ TARGETS = (
         0.02,
     ),
     Target(
+        ("companion/nn/torch_names.py",),
+        ("nn_input", "nn_onnx"),
+        ("a_whole_model", "weights_", "exported", "without_a_batch", "projected_and", "refused"),
+        0.1,
+    ),
+    Target(
+        ("companion/nn/onnx_export.py",),
+        ("nn_onnx",),
+        ("stacked", "bidirectional", "RNN-", "exported", "without_a_batch", "int8"),
+        0.1,
+    ),
+    Target(
         ("companion/train/*.py",),
         ("train", "train_processes", "train_resume", "train_input", "train_accumulate"),
         ("killed_at_any_moment", "survive_a_kill", "worker"),
