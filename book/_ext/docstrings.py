@@ -14,9 +14,9 @@ from sphinx.ext.autodoc import _CLASS_NEW_BLACKLIST
 from sphinx.ext.autodoc.mock import MockFinder, _MockObject
 from sphinx.util.docutils import SphinxDirective
 
-# "cell: an entry of CELLS." at the start of a line or after another sentence.
+# "cell: an entry of CELLS." at the start or after another sentence, on its line or the next.
 NAME = r"(?:[a-z]\w*|[A-Z])"
-ARGUMENT = re.compile(rf"(^|(?<=\.) )({NAME}(?:, {NAME})*): (?=\S)", re.MULTILINE)
+ARGUMENT = re.compile(rf"(\A|(?<=[.\n])[ \n])({NAME}(?:, {NAME})*): (?=\S)")
 CLOSING = re.compile(r"^(?=(?:Returns|Raises|Sources?:) )", re.MULTILINE)
 
 

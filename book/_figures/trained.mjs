@@ -16,6 +16,7 @@ export function asleep(root, twin, file, draw) {
       return;
     }
     root.replaceChildren();
+    twin.classList.add("computed-open");
     draw(root, loaded);
     root.querySelector("textarea, input").focus({ preventScroll: true });
   });

@@ -50,7 +50,7 @@ def torch_scan(a: torch.Tensor, b: torch.Tensor, h0: torch.Tensor) -> torch.Tens
 
 
 class MinLSTM(torch.nn.Module):
-    """minLSTM: h_t = f' ⊙ h_{t-1} + i' ⊙ g, with gates that see only x_t.
+    """A layer of minLSTM: h_t = f' ⊙ h_{t-1} + i' ⊙ g, with gates that see only x_t.
 
     D: number of inputs. H: number of units. Parameters are those of `companion.min_lstm`, under
     the same names: weight_ih (3H, D) and bias_ih (3H,), in blocks of H rows for i, f and g.

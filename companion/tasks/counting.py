@@ -9,7 +9,7 @@ from companion.types import Array
 def anbn(rng: np.random.Generator, B: int, n_max: int = 10, n_min: int = 1) -> Batch:
     """Strings S aⁿ bⁿ: at every step say which symbols may follow.
 
-    D = 3: S, a, b. K = 3: a, b, T (the end), 1 if it may follow. n: uniform in n_min … n_max.
+    D = 3: S, a, b. K = 3: a, b, T (the end), 1 if it may follow. n is uniform in n_min … n_max.
     After S only a may follow, after an a both a and b, after a b only b, after the last b only T.
     Source: Gers and Schmidhuber (2001), who train on n in 1 … 10 and test up to n = 1000. Checked
     in a description of the paper, not in the paper itself; there is no empty string here.

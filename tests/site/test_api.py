@@ -105,3 +105,14 @@ def test_signatures_show_their_types_and_lead_to_the_source():
     assert [one for one in arguments if one.count(":") < 2 and one[-1] not in "*/"] == []
     without = [one["id"] for one in described if not one.select_one(".viewcode-link")]
     assert without == ["companion.tasks.multiplication_solved"]  # a second name of another one
+
+
+def test_lists_are_of_arguments():
+    page = BeautifulSoup((SITE / f"{PAGE}.html").read_text(encoding="utf-8"), "html.parser")
+    listed = {
+        f"{one['id']}: {name.text}": name.text in {own.text for own in one.select(".sig-param .n")}
+        for one in page.select("dl.py.function > dt.sig")
+        for name in one.find_next_sibling("dd").select(":scope > ul > li > p > code:first-child")
+    }
+    assert len(listed) > 250
+    assert [name for name, given in listed.items() if not given] == []

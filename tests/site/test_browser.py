@@ -25,6 +25,29 @@ def unset_maths(tab):
     )
 
 
+def torn(tab):
+    """Formulas whose comma may begin a line, and numbers whose % may."""
+    return tab.evaluate(
+        """() => {
+        const found = [];
+        for (const formula of document.querySelectorAll("article span.math")) {
+            const next = formula.nextSibling;
+            if (next?.nodeType === Node.TEXT_NODE && /^[.,;:?!)\\]]/.test(next.data)
+                && getComputedStyle(formula.parentElement).whiteSpace !== "nowrap")
+                found.push("a formula is torn from " + next.data.slice(0, 40));
+        }
+        const article = document.querySelector("article") ?? document.body;
+        const texts = document.createTreeWalker(article, NodeFilter.SHOW_TEXT);
+        while (texts.nextNode()) {
+            const { data, parentElement } = texts.currentNode;
+            if (/\\d (%|°C)/.test(data) && !parentElement.closest("pre, code, script"))
+                found.push("a number is torn from its unit: " + data.slice(0, 40));
+        }
+        return found;
+    }"""
+    )
+
+
 def broken_images(tab):
     return tab.evaluate(
         """() => Promise.all([...document.images].map(image => {
@@ -85,7 +108,7 @@ def violations(tab, axe, mode):
 
 def test_page(visit, axe, page_path):
     tab = visit.open(page_path)
-    problems = unset_maths(tab) + broken_images(tab)
+    problems = unset_maths(tab) + torn(tab) + broken_images(tab)
     problems += violations(tab, axe, "light") + violations(tab, axe, "dark")
     for width in WIDTHS:
         problems += overflow(tab, width)
