@@ -48,15 +48,15 @@ def rest_of(person):
     return Person(f"{person.name}, rest", takes(person.recordings, REST))
 
 
-def spoken_by(person, numbers=TEST):
+def spoken_by(person, numbers=TEST, ways=()):
     """Fixed strings of one person to test on, each recording once."""
-    return strings(takes(person.recordings, numbers), (), np.random.default_rng(0))
+    return strings(takes(person.recordings, numbers), ways, np.random.default_rng(0))
 
 
-def asterisk():
+def asterisk(ways=()):
     """Fixed strings of the Asterisk voice: each of the ten recordings ten times."""
     waves, digits = load_asterisk_digits().recordings
-    return strings(Recordings(waves * 10, np.tile(digits, 10)), (), np.random.default_rng(0))
+    return strings(Recordings(waves * 10, np.tile(digits, 10)), ways, np.random.default_rng(0))
 
 
 def picture(model):

@@ -3,11 +3,12 @@
 from typing import NamedTuple
 
 import numpy as np
+from scipy.signal import lfilter
 
 from companion.data.digits import Recordings
 from companion.models.recogniser import joined
 from companion.sound import log_mel
-from companion.utterances import add_noise, join, mask, normalised, speed
+from companion.utterances import PAUSE, add_noise, join, mask, normalised, speed
 
 RATE = 8000
 SETTINGS = {
@@ -17,6 +18,15 @@ SETTINGS = {
     "speed": 0.2,
     "noise": [10, 40],
     "mask": [5, 6],
+}
+ROOM = {  # what a microphone hears of someone who tries it out
+    "digits": [1, 2, 3, 4, 5, 10],
+    "pause": 0.6,  # seconds between two digits, at most
+    "silence": [0.05, 2],  # seconds before and after
+    "noise": [5, 60],  # decibels below the rest
+    "color": 0.95,  # of the noise: how much of a sample is still in the next one, at most
+    "peak": [0.02, 1],  # of the loudest sample
+    "speed": 0.3,
 }
 
 
@@ -29,25 +39,34 @@ class String(NamedTuple):
     ends: np.ndarray
 
 
-def lengths(many, rng):
-    """How many digits each string has: every number from 3 to 7 equally often, in random order.
+def lengths(many, rng, ways=()):
+    """How many digits each string has: each number equally often, in random order.
 
-    many: recordings, each of which is in one string.
+    many: recordings, each of which is in one string. ways: with "room" there are as many digits as
+    ROOM says, else from 3 to 7.
     Raises ValueError unless it is a multiple of 25.
     """
     low, high = SETTINGS["digits"]
-    each = np.arange(low, high + 1)
+    each = np.array(ROOM["digits"]) if "room" in ways else np.arange(low, high + 1)
     if many % each.sum():
         raise ValueError(f"many must be a multiple of {each.sum()}, got {many}")
     return rng.permutation(np.tile(each, many // each.sum()))
 
 
 def utterance(waves, digits, ways, rng):
-    """The String of these waves; ways: which of "speed", "noise" and "mask" change its sound."""
+    """The String of these waves; ways: which of "speed", "noise" and "mask" change its sound.
+
+    With "room" it sounds as from a microphone; "speed" then goes as far as ROOM says.
+    """
+    room = "room" in ways
     if "speed" in ways:
-        factor = np.exp(rng.uniform(-SETTINGS["speed"], SETTINGS["speed"]))
+        most = (ROOM if room else SETTINGS)["speed"]
+        factor = np.exp(rng.uniform(-most, most))
         waves = [speed(wave, factor) for wave in waves]
-    wave, starts, ends = join(waves, RATE, rng)
+    wave, starts, ends = join(waves, RATE, rng, ROOM["pause"] if room else PAUSE)
+    if room:
+        wave, before = in_a_room(wave, rng)
+        starts, ends = starts + before, ends + before
     if "noise" in ways:
         wave = add_noise(wave, rng.uniform(*SETTINGS["noise"]), rng)
     x = normalised(log_mel(wave, RATE, SETTINGS["bands"]))
@@ -56,11 +75,25 @@ def utterance(waves, digits, ways, rng):
     return String(x, digits, starts / (RATE / 100), ends / (RATE / 100))
 
 
+def in_a_room(wave, rng):
+    """The wave with silence around it, noise of some color over all of it, and some loudness.
+
+    Returns it, float32, and the samples of silence before it.
+    """
+    before, after = (RATE * rng.uniform(*ROOM["silence"], 2)).astype(int)
+    wave = np.pad(wave, (before, after))
+    noise = lfilter([1], [1, -rng.uniform(0, ROOM["color"])], rng.standard_normal(len(wave)))
+    decibels = rng.uniform(*ROOM["noise"])
+    wave = wave + noise * np.sqrt(np.mean(wave**2) / np.mean(noise**2) / 10 ** (decibels / 10))
+    peak = np.exp(rng.uniform(*np.log(ROOM["peak"])))
+    return (wave * peak / np.abs(wave).max()).astype(np.float32), before
+
+
 def strings(recordings, ways, rng):
     """Every recording of a person once, in strings: a list of `String`."""
     waves, digits = recordings
     order = rng.permutation(len(waves))
-    parts = np.split(order, np.cumsum(lengths(len(order), rng))[:-1])
+    parts = np.split(order, np.cumsum(lengths(len(order), rng, ways))[:-1])
     return [utterance([waves[k] for k in part], digits[part], ways, rng) for part in parts]
 
 
