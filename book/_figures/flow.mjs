@@ -98,8 +98,8 @@ export function draw(root) {
     const at = LEFT + [150, 0, 66][k];
     const sample = line(
       [
-        [at, 240],
-        [at + 26, 240],
+        [at, 253],
+        [at + 26, 253],
       ],
       style,
     );
@@ -107,10 +107,10 @@ export function draw(root) {
       "g",
       {},
       sample,
-      text(at + 31, 244, WORDS[name], { class: "small", "text-anchor": "start" }),
+      text(at + 31, 257, WORDS[name], { class: "small", "text-anchor": "start" }),
     );
   });
-  const svg = drawing(360, 250, ...grid, ...ticks, marker, ...Object.values(lines), ...key);
+  const svg = drawing(360, 263, ...grid, ...ticks, marker, ...Object.values(lines), ...key);
   svg.append(text((LEFT + RIGHT) / 2, BOTTOM + 34, WORDS.lag, { class: "small" }));
   const said = element("output", { class: "said" });
 
