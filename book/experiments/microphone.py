@@ -22,6 +22,7 @@ SETTINGS = {
     "seeds": 1,
     **digit_strings.SETTINGS,
     **digit_networks.SETTINGS,
+    "epochs": 40,
     "room": digit_strings.ROOM,
     "methods": METHODS,
     "choice": "the room was guessed; two ranges of speed, noise and silence were tried on the "
