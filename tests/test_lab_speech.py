@@ -8,7 +8,7 @@ torch = pytest.importorskip("torch")
 
 from fit_cases import Fit, rates, same  # noqa: E402
 
-from book.experiments import framewise, nbest, spoken_digits  # noqa: E402
+from book.experiments import framewise, microphone, nbest, spoken_digits  # noqa: E402
 from book.experiments.lab import digit_networks, digit_strings  # noqa: E402
 from book.experiments.lab.digit_networks import Person  # noqa: E402
 from book.experiments.lab.digit_strings import String  # noqa: E402
@@ -165,6 +165,54 @@ def test_an_utterance_sounds_as_its_ways_say():
     np.testing.assert_array_equal(steps[1], plain.x[4:8].ravel())
     noisy = digit_strings.utterance(waves, digits, ("noise",), np.random.default_rng(0))
     assert noisy.x.shape == plain.x.shape and 0.05 < np.abs(noisy.x - plain.x).mean() < 1.5
+
+
+def test_a_room_has_silence_noise_and_a_loudness():
+    rng, tone = np.random.default_rng(0), np.sin(np.arange(8000) * 0.5)
+    before, after, peaks, ratios, colors = [], [], [], [], []
+    for _ in range(300):
+        sound, silence = digit_strings.in_a_room(tone, rng)
+        before.append(silence / 8000)
+        after.append((len(sound) - silence) / 8000 - 1)
+        peaks.append(np.abs(sound).max())
+        said = sound[silence : silence + 8000] @ tone / (tone @ tone) * tone
+        noise = np.delete(sound, range(silence, silence + 8000))
+        whole = np.mean(said**2) * 8000 / len(sound)
+        ratios.append(10 * np.log10(whole / np.mean(noise**2)))
+        colors.append(noise[1:] @ noise[:-1] / (noise @ noise))
+    for found, low, high in (
+        (before, 0.05, 2),
+        (after, 0.05, 2),
+        (np.log(peaks), np.log(0.02), 0),
+        (colors, 0, 0.95),
+    ):
+        width = high - low
+        assert low - 0.05 * width < min(found) < low + 0.05 * width
+        assert high - 0.05 * width < max(found) < high + 0.05 * width
+        assert abs(np.mean(found) - (low + high) / 2) < 0.06 * width
+    assert 3 < min(ratios) < 9 and 56 < max(ratios) < 62 and 30 < np.mean(ratios) < 35
+    assert sound.dtype == np.float32 and abs(np.corrcoef(before, after)[0, 1]) < 0.2
+
+
+def test_in_a_room_strings_are_longer_and_of_other_lengths():
+    recordings = person("a", 0).recordings
+    found = digit_strings.strings(recordings, ("room",), np.random.default_rng(0))
+    assert sorted(len(string.digits) for string in found) == sorted([1, 2, 3, 4, 5, 10] * 2)
+    own = {len(wave) / 80: digit for wave, digit in zip(*recordings, strict=True)}
+    for string in found:
+        heard = [own[round(n, 6)] for n in (string.ends - string.starts).tolist()]
+        assert heard == string.digits.tolist()
+        assert 5 <= string.starts[0] <= 261 and 5 <= len(string.x) - string.ends[-1] <= 261
+        np.testing.assert_allclose(string.x.mean(0), 0, atol=1e-4)
+    gaps = np.concatenate([string.starts[1:] - string.ends[:-1] for string in found])
+    assert gaps.min() < 10 and 45 < gaps.max() <= 60
+    waves, digits = [np.sin(np.arange(2400) * 0.7)], np.array([4])
+    factors = []
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        fast = digit_strings.utterance(waves, digits, ("speed", "room"), rng)
+        factors += (30 / (fast.ends - fast.starts)).tolist()
+    assert 0.73 < min(factors) < 0.8 and 1.25 < max(factors) < 1.36
 
 
 def test_a_string_has_the_digits_of_its_waves():
@@ -444,3 +492,39 @@ def test_the_words_outside_are_in_another_order():
     ours, theirs = parts["outside"], grammar[450:]
     assert [sorted(text.split()) for text in ours] == [sorted(text.split()) for text in theirs]
     assert sum(a != b for a, b in zip(ours, theirs, strict=True)) > 80
+
+
+@pytest.mark.parametrize(("method", "ways"), [("room", ("speed", "room")), ("plain", ())])
+def test_who_speaks_into_a_microphone_was_never_heard(method, ways, monkeypatch):
+    trained = []
+    monkeypatch.setattr(microphone, "fsdd", lambda: (PEOPLE, "c"))
+    monkeypatch.setattr(
+        microphone, "train", lambda *call: trained.append(call) or ("model", [1.23456])
+    )
+    monkeypatch.setattr(microphone, "spoken_by", lambda person, ways: (person, ways))
+    monkeypatch.setattr(microphone, "asterisk", lambda ways: ("asterisk", ways))
+    monkeypatch.setattr(microphone, "understood", lambda model, spoken: (model, *spoken))
+    found = microphone.outcome({"method": method, "speaker": "lucas", "seed": 7})
+    others = [PEOPLE[name] for name in SPEAKERS if name != "lucas"]
+    assert trained == [(others, ways, 7, 40)] and found["training"] == [1.235]
+    assert found["heard"] == {
+        "lucas": ("model", PEOPLE["lucas"], ("room",)),
+        "asterisk": ("model", "asterisk", ("room",)),
+    }
+    assert microphone.of_all(3) == "model"
+    assert trained[1] == ([PEOPLE[name] for name in SPEAKERS], ("speed", "room"), 3, 40)
+    assert len(microphone.jobs(range(2))) == 24
+
+
+def test_strings_in_a_room_are_tested_by_best_path(monkeypatch):
+    recordings = PEOPLE["theo"].recordings
+    (room, plain) = (spoken_digits.spoken_by(PEOPLE["theo"], ways=w) for w in (("room",), ()))
+    kept = digit_strings.takes(recordings, range(25)).digits
+    for strings in (room, plain):
+        assert sorted(np.concatenate([s.digits for s in strings])) == sorted(kept)
+    assert max(len(s.digits) for s in room) == 10 and max(len(s.digits) for s in plain) == 7
+    assert max(len(s.digits) for s in spoken_digits.asterisk(("room",))) == 10
+    monkeypatch.setattr(microphone, "greedy", lambda model, xs: [(model, len(x)) for x in xs])
+    found = microphone.understood(5, room[:2])
+    assert found["said"] == digit_strings.said(room[:2])
+    assert found["greedy"] == [f"4 {-(-len(s.x) // 4) - 1}" for s in room[:2]]
