@@ -17,6 +17,7 @@ forget gate
   The {term}`gate` that erases. The cell is the place for it.
 
 cell
+block
   One step.
 
 Newton's method
@@ -49,23 +50,22 @@ A cell of a legend.
 This {term}`loss` is linked, and this loss is not; a cell in a note is.
 ```
 
-An open gate is no cell.
-
+An open gate is no block.
 """
 CHINESE = {
     "gate": "门",
     "forget gate": "遗忘门",
     "The {term}`gate` that erases. The cell is the place for it.": "擦除的{term}`门`。它在细胞里。",
-    "An open gate is no cell.": "打开LSTM的遗忘门，再打开门和遗忘门。",
+    "An open gate is no block.": "打开LSTM的遗忘门，再打开门和遗忘门。",
 }
 
 
-def built(folder, **settings):
+def built(folder, page=PAGE, **settings):
     """The links to the glossary on a page: what they say, where they lead, what is their title."""
     source = folder / "source"
     source.mkdir()
     (source / "index.md").write_text(GLOSSARY)
-    (source / "page.md").write_text(PAGE)
+    (source / "page.md").write_text(page)
     (source / "cell.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg"/>')
     settings["extensions"] = ["myst_parser", "glossary_links"]
     settings["myst_enable_extensions"] = ["dollarmath"]
@@ -114,6 +114,10 @@ def test_a_translated_glossary_links_its_own_words(tmp_path):
     head = 'msgid ""\nmsgstr "Content-Type: text/plain; charset=UTF-8\\n"\n'
     for name in ("index", "page"):
         (catalogue / f"{name}.po").write_text(head + text, encoding="utf-8")
-    found = built(tmp_path, language="zh_CN", locale_dirs=[str(tmp_path / "locale")])
-    assert ("遗忘门", "term-forget-gate", "擦除的门。") in found
-    assert [text for text, *_ in found].count("门") == 1
+    page = "# Page\n\nAn open gate is no block.\n"
+    found = built(tmp_path, page, language="zh_CN", locale_dirs=[str(tmp_path / "locale")])
+    assert [(text, name) for text, name, _ in found] == [
+        ("遗忘门", "term-forget-gate"),
+        ("门", "term-gate"),
+    ]
+    assert found[0][2] == "擦除的门。"

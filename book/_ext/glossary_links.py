@@ -58,7 +58,10 @@ def mention(env):
 
 @cache
 def meanings(env, page):
-    """The first sentence of each entry on a page, by its name, where plain text can say it."""
+    """The first word and the first sentence of each entry on a page, by the names of its words.
+
+    A sentence with a formula that plain text cannot show is None.
+    """
     found = {}
     for item in env.get_doctree(page).findall(nodes.definition_list_item):
         meaning = next(item.findall(nodes.definition)).deepcopy()
@@ -67,9 +70,10 @@ def meanings(env, page):
                 link.parent.remove(link)
         text = " ".join(END.split(meaning.astext())[0].split())
         text = re.sub(r"\s+(?=[.,;:])|\s\(\)", "", text)  # what was left around a link
-        if "\\" not in text:  # a formula
-            for term in item.findall(nodes.term):
-                found.update(dict.fromkeys(term["ids"], text))
+        synonyms = list(item.findall(nodes.term))
+        for term in synonyms:
+            shown = None if "\\" in text else text
+            found.update(dict.fromkeys(term["ids"], (synonyms[0].astext(), shown)))
     return found
 
 
@@ -79,32 +83,34 @@ class LinkWords(SphinxPostTransform):
 
     def run(self, **options):
         self.entries = entries(self.env)
-        linked = set()
+        self.linked = set(self.config.glossary_no_mentions)
         for link in list(self.document.findall(addnodes.pending_xref)):
             if link["reftype"] == "term" and link["reftarget"] in self.entries:
-                linked.add(link["reftarget"])
                 link.replace_self(self.link(link["reftarget"], link[0]))
-        linked.update(self.config.glossary_no_mentions)
         for prose in self.document.findall(nodes.paragraph):
             for text in list(prose.findall(nodes.Text)):
                 if not is_elsewhere(text):
-                    text.parent.replace(text, list(self.parts(text, linked)))
+                    text.parent.replace(text, list(self.parts(text)))
+
+    def entry(self, word):
+        page, name = self.entries[word]
+        return meanings(self.env, page)[name]
 
     def link(self, word, shown):
+        first, meaning = self.entry(word)
+        self.linked.add(first)
         page, name = self.entries[word]
-        meaning = meanings(self.env, page).get(name)
         link = make_refnode(self.app.builder, self.env.docname, page, name, shown, meaning)
         link["classes"].append("glossary-word")
         return link
 
-    def parts(self, text, linked):
-        """The text in pieces, with links; `linked` takes up their words."""
+    def parts(self, text):
+        """The text in pieces, some of them links."""
         words, pattern = mention(self.env)
         done = 0
         for found in pattern.finditer(text):
             word = words[found.lastindex - 1]
-            if word not in linked:
-                linked.add(word)
+            if word not in self.linked and self.entry(word)[0] not in self.linked:
                 yield nodes.Text(text[done : found.start()])
                 yield self.link(word, nodes.inline("", found[0]))
                 done = found.end()
