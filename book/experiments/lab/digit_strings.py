@@ -21,8 +21,9 @@ SETTINGS = {
 }
 ROOM = {  # what a microphone hears of someone who tries it out
     "digits": [1, 2, 3, 4, 5, 10],
+    # Some strings are dense and some are not: what is drawn first is how long it may be at most.
     "pause": 0.6,  # seconds between two digits, at most
-    "silence": [0.05, 2],  # seconds before and after
+    "silence": 2,  # seconds before and after, at most
     "noise": [5, 60],  # decibels below the rest
     "color": 0.95,  # of the noise: how much of a sample is still in the next one, at most
     "peak": [0.02, 1],  # of the loudest sample
@@ -63,7 +64,8 @@ def utterance(waves, digits, ways, rng):
         most = (ROOM if room else SETTINGS)["speed"]
         factor = np.exp(rng.uniform(-most, most))
         waves = [speed(wave, factor) for wave in waves]
-    wave, starts, ends = join(waves, RATE, rng, ROOM["pause"] if room else PAUSE)
+    pause = rng.uniform(0, ROOM["pause"]) if room else PAUSE
+    wave, starts, ends = join(waves, RATE, rng, pause)
     if room:
         wave, before = in_a_room(wave, rng)
         starts, ends = starts + before, ends + before
@@ -80,7 +82,8 @@ def in_a_room(wave, rng):
 
     Returns it, float32, and the samples of silence before it.
     """
-    before, after = (RATE * rng.uniform(*ROOM["silence"], 2)).astype(int)
+    most = RATE * rng.uniform(0, ROOM["silence"])
+    before, after = rng.uniform(0, most, 2).astype(int)
     wave = np.pad(wave, (before, after))
     noise = lfilter([1], [1, -rng.uniform(0, ROOM["color"])], rng.standard_normal(len(wave)))
     decibels = rng.uniform(*ROOM["noise"])
