@@ -180,18 +180,15 @@ def test_a_room_has_silence_noise_and_a_loudness():
         whole = np.mean(said**2) * 8000 / len(sound)
         ratios.append(10 * np.log10(whole / np.mean(noise**2)))
         colors.append(noise[1:] @ noise[:-1] / (noise @ noise))
-    for found, low, high in (
-        (before, 0.05, 2),
-        (after, 0.05, 2),
-        (np.log(peaks), np.log(0.02), 0),
-        (colors, 0, 0.95),
-    ):
+    for found, low, high in ((np.log(peaks), np.log(0.02), 0), (colors, 0, 0.95)):
         width = high - low
         assert low - 0.05 * width < min(found) < low + 0.05 * width
         assert high - 0.05 * width < max(found) < high + 0.05 * width
         assert abs(np.mean(found) - (low + high) / 2) < 0.06 * width
     assert 3 < min(ratios) < 9 and 56 < max(ratios) < 62 and 30 < np.mean(ratios) < 35
-    assert sound.dtype == np.float32 and abs(np.corrcoef(before, after)[0, 1]) < 0.2
+    for found in (before, after):  # at most as long as is drawn first: one half of it on average
+        assert min(found) < 0.05 and 1.7 < max(found) < 2 and 0.4 < np.mean(found) < 0.6
+    assert sound.dtype == np.float32 and 0.2 < np.corrcoef(before, after)[0, 1] < 0.7
 
 
 def test_in_a_room_strings_are_longer_and_of_other_lengths():
@@ -202,10 +199,10 @@ def test_in_a_room_strings_are_longer_and_of_other_lengths():
     for string in found:
         heard = [own[round(n, 6)] for n in (string.ends - string.starts).tolist()]
         assert heard == string.digits.tolist()
-        assert 5 <= string.starts[0] <= 261 and 5 <= len(string.x) - string.ends[-1] <= 261
+        assert 0 <= string.starts[0] <= 260 and -3 <= len(string.x) - string.ends[-1] <= 260
         np.testing.assert_allclose(string.x.mean(0), 0, atol=1e-4)
-    gaps = np.concatenate([string.starts[1:] - string.ends[:-1] for string in found])
-    assert gaps.min() < 10 and 45 < gaps.max() <= 60
+    gaps = [max([0, *(string.starts[1:] - string.ends[:-1])]) for string in found]
+    assert 0 < np.median(gaps) < 30 < max(gaps) <= 60
     waves, digits = [np.sin(np.arange(2400) * 0.7)], np.array([4])
     factors = []
     for seed in range(40):
@@ -494,9 +491,8 @@ def test_the_words_outside_are_in_another_order():
     assert sum(a != b for a, b in zip(ours, theirs, strict=True)) > 80
 
 
-@pytest.mark.parametrize(("method", "ways"), [("room", ("speed", "room")), ("plain", ())])
-def test_who_speaks_into_a_microphone_was_never_heard(method, ways, monkeypatch):
-    trained = []
+def test_who_speaks_into_a_microphone_was_never_heard(monkeypatch):
+    ways, trained = ("speed", "room"), []
     monkeypatch.setattr(microphone, "fsdd", lambda: (PEOPLE, "c"))
     monkeypatch.setattr(
         microphone, "train", lambda *call: trained.append(call) or ("model", [1.23456])
@@ -504,16 +500,16 @@ def test_who_speaks_into_a_microphone_was_never_heard(method, ways, monkeypatch)
     monkeypatch.setattr(microphone, "spoken_by", lambda person, ways: (person, ways))
     monkeypatch.setattr(microphone, "asterisk", lambda ways: ("asterisk", ways))
     monkeypatch.setattr(microphone, "understood", lambda model, spoken: (model, *spoken))
-    found = microphone.outcome({"method": method, "speaker": "lucas", "seed": 7})
+    found = microphone.outcome({"speaker": "lucas", "seed": 7})
     others = [PEOPLE[name] for name in SPEAKERS if name != "lucas"]
-    assert trained == [(others, ways, 7, 40)] and found["training"] == [1.235]
+    assert trained == [(others, ways, 7, 50)] and found["training"] == [1.235]
     assert found["heard"] == {
         "lucas": ("model", PEOPLE["lucas"], ("room",)),
         "asterisk": ("model", "asterisk", ("room",)),
     }
     assert microphone.of_all(3) == "model"
-    assert trained[1] == ([PEOPLE[name] for name in SPEAKERS], ("speed", "room"), 3, 40)
-    assert len(microphone.jobs(range(2))) == 24
+    assert trained[1] == ([PEOPLE[name] for name in SPEAKERS], ways, 3, 50)
+    assert len(microphone.jobs(range(2))) == 12
 
 
 def test_strings_in_a_room_are_tested_by_best_path(monkeypatch):

@@ -1,8 +1,8 @@
 """How well are digits recognised that a stranger says into a microphone, in a room with noise?
 
 The networks of `spoken_digits` learn from recordings that are cut to the digit and hardly noisy.
-These learn from what `digit_strings.in_a_room` makes of them, and are tested on the same of a person
-whom they have never heard.
+These learn from what `digit_strings.in_a_room` makes of them, and are tested on the same of a
+person whom they have never heard.
 """
 
 import time
