@@ -33,17 +33,30 @@ unexport PYTHONPATH
 INSTALL = $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable
 # After a failure the next build reads all pages again: a page that was read
 # once would not be warned about twice.
-BUILD = $(BIN)/jupyter-book build . -W -n --keep-going --quiet || { rm -rf _build/.doctrees; false; }
+BUILD = $(BIN)/jupyter-book build . $(1) -W -n --keep-going --quiet || { rm -rf _build/.doctrees; false; }
 
 .DEFAULT_GOAL := help
-.PHONY: help book test lint test-unit test-mutants test-notebooks test-book test-site notebooks experiments serve bench constraints clean
+.PHONY: help book pdf typesetter zip test lint test-unit test-mutants test-notebooks test-book test-site notebooks experiments serve bench constraints clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 book: $(VENV)/.book ## build the site into _build/html
-	@$(BUILD)
+	@$(call BUILD)
 	@echo "The book: $(CURDIR)/$(SITE)/index.html"
+
+pdf: typesetter $(VENV)/.book ## build the book as one PDF, _build/lstm-book.pdf
+	@rm -rf _build/latex
+	@$(call BUILD,--builder latex)
+	@$(BIN)/python -m scripts.pdf
+
+typesetter:
+	@for program in xelatex latexmk xindy rsvg-convert; do \
+	  command -v $$program >/dev/null || { echo "$$program is not there; on Debian and Ubuntu:"; \
+	  echo "  apt install --no-install-recommends $(shell cat .ci/tex-packages)"; exit 1; }; done
+
+zip: book ## pack the site into _build/lstm-book.zip, for any static server or a folder
+	@$(BIN)/python -m scripts.pack
 
 test: ## prove everything: the six stages below
 	@$(MAKE) --no-print-directory lint
@@ -72,10 +85,10 @@ test-notebooks: $(VENV)/.test ## stage 4: every stored output is what the code g
 
 test-book: $(VENV)/.test ## stage 5: the whole book anew, a warning is a failure
 	@rm -rf $(SITE) _build/.doctrees
-	@{ $(BUILD); } $(call verdict,book)
+	@{ $(call BUILD); } $(call verdict,book)
 
 test-site: $(VENV)/.test ## stage 6: every page of the built book in a browser
-	@test -f $(SITE)/index.html || { $(BUILD); }
+	@test -f $(SITE)/index.html || { $(call BUILD); }
 	@$(BIN)/python -m pytest -q -n 2 tests/site $(call verdict,site)
 
 # The last line of a stage names it.
