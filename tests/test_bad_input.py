@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from companion import CELLS, Cell, backward, forward, gate, history, init
+from companion.params import check_array
 
 lstm = CELLS["lstm"]
 rng = np.random.default_rng(0)
@@ -171,3 +172,10 @@ def test_a_cell_may_be_given_by_its_name():
     for call in [lambda cell=cell: forward(cell, params, xs) for cell in wrong]:
         with pytest.raises(ValueError, match="cell must be a Cell or one of rnn, lstm, peephole"):
             call()
+
+
+def test_a_shape_of_letters_and_numbers():
+    check_array("a", np.zeros((6, 4)), ("3H", 4))
+    for shape, wanted in ((("3H", 5), r"\(3H, 5\)"), (("H",), r"\(H,\)"), ((4, 6), r"\(4, 6\)")):
+        with pytest.raises(ValueError, match=rf"a must have shape {wanted}, got \(6, 4\)"):
+            check_array("a", np.zeros((6, 4)), shape)

@@ -74,7 +74,10 @@ def test_draws_are_the_same_for_an_epoch_and_other_for_the_next():
     batches = draws(partial(tasks.adding, T=7), 3, 2)
     one, again, other = (list(batches(epoch)) for epoch in (0, 0, 1))
     assert len(one) == 2
+    rng = np.random.default_rng([0, 0])
     for (x, (targets, mask)), (same, _), (different, _) in zip(one, again, other, strict=True):
+        for found, wanted in zip((x, targets, mask), tasks.adding(rng, 3, T=7), strict=True):
+            assert np.array_equal(found, wanted)
         assert x.shape[1:] == (3, 2) and targets.shape[:2] == mask.shape == x.shape[:2]
         assert torch.equal(x, same) and x.shape != different.shape or not torch.equal(x, different)
     assert not torch.equal(one[0][0][:7], one[1][0][:7])

@@ -342,6 +342,7 @@ BAD = [
     (lambda: pinball(ok, np.zeros((3, 1)), [0.1, 0.9]), r"K = 2 levels, got \(3, 1\)"),
     (lambda: pinball(ok, np.zeros((1, 1)), [0.5]), r"targets must have shape \(1,\), got \(3,\)"),
     (lambda: pinball(nan, np.zeros((3, 1)), [0.5]), "targets - quantiles must be free of NaN"),
+    (lambda: coverage(ok, ok, one, 1), r"^targets and high must have one shape"),
     (lambda: mean_interval(nan, 1), r"values must be numbers of shape \(N, ...\), no NaN"),
     (lambda: mean_interval(1.0, 1), r"values must be numbers of shape \(N, ...\)"),
     (lambda: mean_interval([1.0], 1), "values must be at least 2, got 1"),

@@ -114,6 +114,10 @@ def test_a_subclass_of_tensors_goes_through():
     with torch.no_grad():
         y = made(TwoTensor(a, b), (TwoTensor(*[torch.zeros(1, 5, 4).double()] * 2),) * 2)[0]
         assert_close([y.a, y.b], [made(a)[0], made(b)[0]], EXACT)
+    y = made(a.requires_grad_())[0]
+    (d,) = torch.autograd.grad(y, a, TwoTensor(y.detach(), -y.detach()), retain_graph=True)
+    (wanted,) = torch.autograd.grad(y, a, y.detach())
+    assert_close([d.a, d.b], [wanted, -wanted], EXACT)
 
 
 @pytest.mark.parametrize("layer", LAYERS)

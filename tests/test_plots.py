@@ -175,6 +175,7 @@ def test_labels_at_the_end_do_not_overlap(ax):
         (lambda ax: plots.heatmap(ax, np.ones((1, 1)), "z"), "'z'"),
         (lambda ax: plots.heatmap(ax, np.ones((1, 1)) * 1j, "i"), "complex128"),
         (lambda ax: plots.activation(ax, np.ones(3), np.ones(3), np.ones(2)), r"\(2,\)"),
+        (lambda ax: plots.activation(ax, np.ones(2), np.ones(3), np.ones(3)), r"\(2,\)"),
         (lambda ax: plots.learning_curve(ax, np.ones(3), {"a": np.ones(2)}), r"curves\['a'\]"),
         (lambda ax: plots.learning_curve(ax, np.ones(3), {}), "got 0"),
         (lambda ax: plots.norms(ax, {"h": np.array([-1.0])}), "no negative"),

@@ -11,6 +11,8 @@ DATA = load_weather()
 
 def test_the_hours_are_whole_and_the_units_those_of_the_book():
     assert DATA.values.shape == DATA.missing.shape == (8730, 7)
+    kinds = dict(zip(DATA.names, DATA.units, strict=True))
+    assert kinds["temperature"] == kinds["dew point"] == "°C" and kinds["pressure"] == "hPa"
     assert (np.diff(DATA.time) == np.timedelta64(1, "h")).all()
     assert not np.isnan(DATA.values).any()
     temperature, dew = DATA.values[:, 0], DATA.values[:, 1]
