@@ -47,11 +47,12 @@ PAGE = """<!DOCTYPE html>
 def draw(browser, name):
     css = (computed.SOURCE / "figures.css").read_text(encoding="utf-8")
     page = browser.new_page(device_scale_factor=2)
-    data = (computed.SOURCE / "data").glob(f"{name}.bin")
+    data = (computed.SOURCE / "data").glob(f"{name}[.-]*")
     script = "".join([computed.figure(name), *map(computed.data, data)])
     page.set_content(PAGE.format(css=css, script=script, name=name))
     if page.locator(".open").count():
         page.locator(".open").click()
+    page.locator("[aria-busy=true]").wait_for(state="detached")
     picture = ROOT / "book" / "figures" / f"computed-{name}.png"
     page.locator(".picture, .drawing").first.screenshot(path=picture)
     page.close()

@@ -117,6 +117,29 @@ export const TEXTS = {
     errors: ({ truth, network, yesterday }) =>
       `It was ${truth} °C. Over all 24 hours the LSTM was off by ${network} °C on average, “yesterday” by ${yesterday} °C.`,
   },
+  speech: {
+    private: "Say a few digits in English, one after another. Nothing leaves your browser.",
+    unable: "This browser lends the page no microphone, so choose a recorded voice.",
+    record: "Record",
+    stop: "Stop",
+    play: "Play what it heard",
+    voice: "or a recorded voice",
+    speak: "It records, six seconds at most: speak now.",
+    reading: "It listens …",
+    errors: {
+      NotAllowedError: "The microphone was not allowed. Choose a recorded voice instead.",
+      NotFoundError: "There is no microphone. Choose a recorded voice instead.",
+    },
+    failed: "That could not be read. Try again, or choose a recorded voice.",
+    wave: "sound",
+    bands: "mel bands, from low to high",
+    chance: "probability of a digit, and of the blank (dashed)",
+    seconds: "seconds",
+    heard: "It hears ",
+    nothing: "It hears no digit.",
+    least: ({ digit, seconds, sure }) =>
+      `It is least sure of the ${digit} at ${seconds} s: its probability is ${sure} at most.`,
+  },
 
   judge: {
     open: "Write your formulas here, and Python judges them",

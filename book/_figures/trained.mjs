@@ -18,7 +18,7 @@ export function asleep(root, twin, file, draw) {
     root.replaceChildren();
     twin.classList.add("computed-open");
     draw(root, loaded);
-    root.querySelector("textarea, input").focus({ preventScroll: true });
+    root.querySelector("textarea, input, button").focus({ preventScroll: true });
   });
   open.className = "open";
   root.append(

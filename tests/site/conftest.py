@@ -55,8 +55,8 @@ def address():
 
 
 @pytest.fixture(scope="session")
-def browser():
-    """Headless Chromium; without one the test is skipped, except in CI."""
+def launch():
+    """Starts headless Chromium with more flags; without one the test is skipped, except in CI."""
     names = [os.environ.get("CHROMIUM"), *BROWSERS]
     program = next((found for name in names if name and (found := shutil.which(name))), None)
     if program is None:
@@ -67,9 +67,16 @@ def browser():
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=program, args=FLAGS)
-        yield chromium
-        chromium.close()
+        chromium = playwright.chromium
+        yield lambda *flags: chromium.launch(executable_path=program, args=[*FLAGS, *flags])
+
+
+@pytest.fixture(scope="session")
+def browser(launch):
+    """Headless Chromium."""
+    chromium = launch()
+    yield chromium
+    chromium.close()
 
 
 class Visit:
