@@ -28,6 +28,11 @@ def figures_of(path):
 PLACES = [(path, name) for path in pages() for name in figures_of(path)]
 
 
+def trained(name):
+    """Whether a figure is of a trained network, which is loaded when it is asked for."""
+    return "./trained.mjs" in (computed.SOURCE / f"{name}.mjs").read_text(encoding="utf-8")
+
+
 @pytest.fixture(scope="module")
 def js(browser):
     """A blank page with the cells of the figures, as `cells`."""
@@ -236,6 +241,20 @@ def test_figure_wakes_in_its_place_and_can_be_read_by_all(visit, axe, path, name
     assert not twin.locator(".computed-live").is_visible()
     problems += visit.problems
     assert not problems, "\n".join(problems)
+
+
+@pytest.mark.parametrize(("path", "name"), [place for place in PLACES if trained(place[1])])
+@pytest.mark.parametrize("width", WIDTHS)
+def test_picture_of_a_trained_network_has_the_room_that_it_needs(visit, path, name, width):
+    visit.tab.set_viewport_size({"width": width, "height": 800})
+    tab = visit.open(path)
+    twin = tab.locator(f".computed-{name}").first
+    asleep = twin.bounding_box()["height"]
+    twin.scroll_into_view_if_needed()
+    twin.locator(".open").wait_for()
+    assert twin.bounding_box()["height"] == pytest.approx(asleep, abs=1)  # nothing below moves
+    live, picture = (twin.locator(f".computed-live{part}") for part in ("", " > img"))
+    assert live.bounding_box()["height"] - picture.bounding_box()["height"] < 60  # the button
 
 
 def test_cell_answers_the_keyboard_with_the_numbers_of_the_package(visit):
