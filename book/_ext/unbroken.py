@@ -12,15 +12,19 @@ BEFORE = re.compile(r"[(\[“‘]+$")
 AFTER = re.compile(r"^[.,;:?!)\]”’]+")
 UNIT = re.compile(r"(?<=\d) (?=%|°C)")
 NO_BREAK_SPACE = "\u00a0"
-AS_WRITTEN = (nodes.literal, nodes.FixedTextElement)
+AS_WRITTEN = nodes.literal | nodes.math | nodes.FixedTextElement
 
 
-def taken(text, marks):
-    """The marks at the end of a text beside a formula, which loses them."""
+def taken(parent, at, marks):
+    """The marks of the text at a place beside a formula; the text loses them.
+
+    Places, not texts: two equal texts of a paragraph, such as two full stops, count as one node.
+    """
+    text = parent[at] if 0 <= at < len(parent) else None
     found = marks.search(text) if isinstance(text, nodes.Text) else None
     if found is None:
         return []
-    text.parent.replace(text, nodes.Text(marks.sub("", text)))
+    parent[at] = nodes.Text(marks.sub("", text))
     return [nodes.Text(found[0])]
 
 
@@ -29,16 +33,18 @@ class Unbroken(SphinxPostTransform):
     formats = ("html",)
 
     def run(self, **options):
-        for text in list(self.document.findall(nodes.Text)):
-            if UNIT.search(text) and not isinstance(text.parent, AS_WRITTEN):
-                text.parent.replace(text, nodes.Text(UNIT.sub(NO_BREAK_SPACE, text)))
-        for formula in list(self.document.findall(nodes.math)):
-            parent = formula.parent
-            at = parent.index(formula)
-            before = taken(parent[at - 1], BEFORE) if at else []
-            after = taken(parent[at + 1], AFTER) if at + 1 < len(parent) else []
-            if before or after:
-                parent[at] = nodes.inline("", "", *before, formula, *after, classes=["unbroken"])
+        for parent in list(self.document.findall(nodes.TextElement)):
+            if isinstance(parent, AS_WRITTEN):
+                continue
+            for at, child in enumerate(parent):
+                if isinstance(child, nodes.Text):
+                    parent[at] = nodes.Text(UNIT.sub(NO_BREAK_SPACE, child))
+            for at, child in enumerate(parent):
+                if isinstance(child, nodes.math):
+                    before, after = taken(parent, at - 1, BEFORE), taken(parent, at + 1, AFTER)
+                    if before or after:
+                        whole = (*before, child, *after)
+                        parent[at] = nodes.inline("", "", *whole, classes=["unbroken"])
 
 
 def setup(app):
