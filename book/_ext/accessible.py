@@ -8,6 +8,8 @@ import re
 
 # A header that says nothing, as over a column of names, is no header.
 NAMELESS = re.compile(r'<th class="head[^"]*"><p></p></th>')
+# The title of a solution has the space before a link inside it, underlined.
+SPACE_IN_LINK = re.compile(r"(Solution to)(<a [^>]*>) ")
 
 
 def name_the_folds(build):
@@ -31,6 +33,7 @@ def mend(app, pagename, templatename, context, doctree):
     if "body" in context:  # hidden code: the label would replace the words that are seen
         context["body"] = context["body"].replace(' aria-label="Toggle hidden content"', "")
         context["body"] = NAMELESS.sub("<td></td>", context["body"])
+        context["body"] = SPACE_IN_LINK.sub(r"\1 \2", context["body"])
 
 
 def setup(app):
