@@ -139,6 +139,7 @@ def set_up(app, config):
         "pxunit": "0.6bp",
         "figure_align": "H",
         "releasename": "Version",
+        "tableofcontents": r"\sphinxtableofcontents\markboth{}{}",
         "fncychap": "",
         "preamble": PREAMBLE.read_text(encoding="utf-8"),
     }
