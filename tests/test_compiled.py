@@ -342,6 +342,19 @@ def test_a_changed_tuple_function_default_or_module_attribute_changes_it_too(fir
     assert one != other
 
 
+def test_a_default_may_be_a_function_or_a_module():
+    def cell(value):
+        def helper(y, read=value):
+            return y
+
+        return replace(CELLS["rnn"], step=lambda a, carry, p: ((helper(a[0]),), ()))
+
+    modules = [ModuleType("one"), ModuleType("two"), ModuleType("one")]
+    modules[2].__version__ = "2"
+    values = [*modules, lambda y: y, lambda y: 2 * y]
+    assert len({fingerprint.fingerprint(cell(value)) for value in values}) == len(values)
+
+
 def test_a_changed_global_leaves_no_old_kernel_running(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     cell, scope = reading(np.float32(0.5))

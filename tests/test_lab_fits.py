@@ -613,6 +613,25 @@ def test_a_network_of_demand_gets_its_seed_its_settings_and_no_future(monkeypatc
     assert calls[0] == (100, False, energy.SETTINGS["lstm"] | {"H": 16})
 
 
+def test_trees_of_demand_learn_a_quantile_each_from_the_runs_seed(monkeypatch):
+    learned = []
+
+    class Trees:
+        def __init__(self, **settings):
+            learned.append(settings)
+
+        def fit(self, x, y):
+            return self
+
+        def predict(self, x):
+            return np.zeros(len(x))
+
+    monkeypatch.setattr(energy, "HistGradientBoostingRegressor", Trees)
+    energy.outcome({"method": "boosting", "tomorrow": True, "seed": 3})
+    assert [trees["quantile"] for trees in learned[:3]] == [0.1, 0.5, 0.9]
+    assert {trees["random_state"] for trees in learned} == {3}
+
+
 def test_demand_is_judged_by_the_middle_quantile_and_the_interval_by_both_ends(monkeypatch):
     def below(times):  # k half hours of day k of the test are below the interval
         return np.arange(48) < times[:, None] - energy.TEST[0]

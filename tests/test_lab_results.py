@@ -195,11 +195,14 @@ def test_the_exponent_is_that_of_the_gate_that_forgets(monkeypatch):
     params = {name: 0 * value for name, value in params.items()}
     solver.gate(solver.LSTM, params["bias_ih"], "f")[:] = 2.0
     assert abs(solver.exponent(params, xs[:8]) + np.log1p(np.exp(-2))) < 1e-12
-    lengths = []
-    monkeypatch.setattr(solver, "updates", lambda params, xs, inside: (1, 0.0))
+    lengths, insides = [], []
+    monkeypatch.setattr(solver, "updates", lambda *call: insides.append(call[2]) or (1, 0.0))
     monkeypatch.setattr(solver, "exponent", lambda params, xs: lengths.append(len(xs)) or 0.0)
     solver.outcome({"network": "drawn", "seed": 0, "bias": 0, "scale": 1})
     assert lengths == [1024]
+    # From a first state of zeros c is below 1 after one step, below 2 after two.
+    _, c = np.split(insides[-1](np.full((3, 1, 2), 9.0)), 2, -1)
+    assert insides[0] is None and c.ravel().tolist() == [1, 2, 3]
 
 
 def test_stored_weights_count_as_far_as_they_did():

@@ -80,6 +80,20 @@ def test_a_frame_network_is_trained_with_noise_and_chosen_by_another_speaker(fit
     assert share == 1 / (3 * 6 + 2)
 
 
+def test_the_test_speaker_is_heard_once_and_late_takes_apart(monkeypatch):
+    takes = {name: [(name, k) for k in range(500)] for name in SPEAKERS}
+    monkeypatch.setattr(framewise, "recordings", lambda: (takes, "c"))
+    monkeypatch.setattr(framewise, "scaled", lambda parts, *_: parts)
+    for known in (False, True):
+        learned, valid, test, _ = framewise.data({"speaker": "theo", "seed": 0, "known": known})
+        said = sorted(sum(learned, []))
+        late = [("theo", k) for k in range(500) if k % 50 >= 40]
+        assert sorted(sum(test[-25:], [])) == late
+        assert sorted(sum(test, [])) == (late if known else takes["theo"])
+        assert len({name for name, _ in said}) == 4 + known and not {*said} & {*sum(test, [])}
+        assert sorted(sum(valid, [])) == takes[valid[0][0][0]] and not {*said} & {*sum(valid, [])}
+
+
 def test_each_band_is_scaled_by_its_string_or_by_those_of_the_training():
     rng = np.random.default_rng(0)
     parts = {

@@ -106,6 +106,7 @@ def test_properties_mark_what_they_say():
     speaker = "".join(c for c, x in zip(LINE, found["speaker"], strict=True) if x)
     assert (inside, speaker) == ("[Exit PUCK", "OBERON")
     assert found["line"][LINE.index("OBERON") :][:8].tolist() == [1, 2, 3, 4, 5, 6, 7, 0]
+    assert found["line"][:2].tolist() == [1, 2]  # from the beginning, before any break
     at = LINE.index("OBERON")
     assert found["speech"][at - 1] == 0 and found["speech"][-1] == len(LINE) - at
     assert found["vowel"].sum() == sum(c in "aeiouAEIOU" for c in LINE)
