@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from mutation.mutants import mutants
+from mutation.targets import ROOT, TARGETS, UNCHANGED
 
 SOURCE = '''
 """Text."""
@@ -82,6 +83,17 @@ def test_what_has_no_order_does_not_change_places():
         ("x = [a(), b()]", {"x = [b(), a()]"}),
     ):
         assert {mutant.new for mutant in mutants("m", ast.parse(line))} == changed
+
+
+def test_every_module_is_changed_or_it_is_said_why_not():
+    patterns = [*UNCHANGED, *(pattern for target in TARGETS for pattern in target.modules)]
+    found = [path for pattern in patterns for path in ROOT.glob(pattern)]
+    assert all(any(ROOT.glob(pattern)) for pattern in patterns)
+    assert len(found) == len(set(found))  # none twice
+    of_all = {*ROOT.glob("companion/**/*.py"), *ROOT.glob("book/experiments/**/*.py")}
+    for path in of_all.difference(found):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        assert not any(mutants(path.stem, tree)), f"{path}: name it in mutation/targets.py"
 
 
 LIST = """

@@ -52,6 +52,18 @@ def lab(*names):
     return tuple(f"book/experiments/lab/{name}.py" for name in names)
 
 
+# Modules of which no mutants are made, and why.
+UNCHANGED = {
+    "companion/types.py": "the names of types alone",
+    "companion/nn/cuda_graphs.py": "it runs on a GPU alone",
+    "companion/plots/*.py": "how a plot looks is judged by eye",
+    "companion/data/voices.py": "another program speaks, and what it said is read from the disk",
+    "companion/engine/compiled.py": "each mutant would have to be compiled, without a cache",
+    "companion/engine/loop_source.py": "the same",
+    "companion/engine/scalar.py": "the same",
+    "companion/engine/product.py": "the same",
+    "book/experiments/[!_]*.py": "settings, which test_lab_results.py compares, and long trainings",
+}
 # The tasks that test_tasks.py tests.
 SYNTHETIC = ("batch", "counting", "grammar", "lag", "marked", "order", "timing")
 # Those that have a file of tests each.
@@ -61,6 +73,27 @@ LAYERS = ("batch_layout", "checks", "layer", "layers", "projection", "torch_loop
 # Beside the layers: single steps, and what papers proposed since.
 BESIDE = ("chrono", "locked_dropout", "resets", "single", "stepwise")
 
+# Text, tables and recordings, and how they are fetched and dealt out.
+DATA = (
+    *("batches", "card", "demand", "digits", "download", "folders", "pairs", "reviews", "sources"),
+    *("stocks", "stored", "text", "unpack", "vowels", "weather", "words"),
+)
+# Networks of the book, by the file of tests that tests them.
+MODELS = {
+    "models": ("characters", "probe"),
+    "conv_lstm": ("conv_lstm",),
+    "framewise": ("framewise",),
+    "hours_ahead": ("hours_ahead",),
+    "memory_network": ("memory_network",),
+    "min_lstm": ("min_lstm",),
+    "recogniser": ("recogniser",),
+    "state_tracker": ("state_tracker",),
+    "translator": ("translator",),
+    "stocks": ("daily_returns", "volatility"),
+    "demand": ("day_ahead",),
+    "reviews": ("nbsvm", "sentiment"),
+}
+
 TARGETS = (
     Target(
         ("companion/cells/*.py", "companion/engine/loops.py", "companion/engine/unroll.py"),
@@ -68,6 +101,12 @@ TARGETS = (
         # What these see, along_one_direction sees sooner.
         ("central_differences", "agree_with_the_complex_step", "autograd"),
         first=along_one_direction,
+    ),
+    Target(
+        ("companion/activations.py", "companion/params.py"),
+        ("activations", "bad_input", "cells", "unroll"),
+        ("central_differences", "autograd"),
+        0.04,
     ),
     Target(("companion/scores.py",), ("scores",), share=0.1),
     Target(("companion/engine/checkpoint.py",), ("checkpoint",), ("memory",), 0.1),
@@ -79,6 +118,39 @@ TARGETS = (
     Target(("companion/ctc.py",), ("ctc",), share=0.08),
     Target(("companion/decode.py",), ("decode",), share=0.06),
     Target(("companion/ngram.py",), ("ngram",), share=0.06),
+    Target(
+        ("companion/engine/fingerprint.py",),
+        ("compiled",),
+        (
+            *("compiled_is", "bits", "sizes", "complex_step", "empty", "nan", "oddly", "single"),
+            *("own_cell", "cache", "source", "quota", "home", "folder", "second_process"),
+            *(
+                "does_not_compile",
+                "old_kernel",
+                "compiled_anew",
+                "another_process",
+                "whole_numbers",
+            ),
+        ),
+        0.02,
+    ),
+    Target(("companion/gru2014.py",), ("gru2014",), share=0.02),
+    Target(
+        ("companion/sound.py", "companion/utterances.py", "companion/word_vectors.py"),
+        ("sound", "utterances", "word_vectors"),
+        share=0.02,
+    ),
+    Target(("companion/forecast/*.py",), ("forecast", "leak"), share=0.005),
+    Target(
+        tuple(f"companion/data/{name}.py" for name in DATA),
+        ("data", "words", "weather", "pairs", "reviews", "demand", "stocks", "digits", "download"),
+        ("fit_eats_both", "network", "gradients"),
+        0.005,
+    ),
+    *(
+        Target(tuple(f"companion/models/{m}.py" for m in models), (name,), ("cold_sample",), 0.004)
+        for name, models in MODELS.items()
+    ),
     Target(tuple(f"companion/tasks/{name}.py" for name in SYNTHETIC), ("tasks",), share=0.02),
     *(Target((f"companion/tasks/{name}.py",), (name,), ("espeak",), 0.02) for name in OTHER_TASKS),
     Target(
@@ -91,6 +163,15 @@ TARGETS = (
         tuple(f"companion/nn/{name}.py" for name in BESIDE),
         ("nn_resets", "nn_regularise", "nn_stepwise", "nn_single"),
         ("compiles",),
+        0.02,
+    ),
+    Target(
+        ("companion/nn/function.py", "companion/nn/operators.py"),
+        ("nn", "nn_autograd", "nn_recording"),
+        (
+            *("compiles", "operators_are", "in_a_compiled", "LSTM-stacked", "RNN-stacked"),
+            *("GRU-stacked", "LSTM-True", "RNN-True", "LSTM-False", "RNN-False"),
+        ),
         0.02,
     ),
     Target(
