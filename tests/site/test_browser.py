@@ -183,7 +183,7 @@ def test_search_leads_to_the_index(visit):
     tab = visit.open("search.html")
     tab.locator("a[href='genindex.html']").click()
     entries = tab.locator(".indextable a").all_inner_texts()
-    assert {"C_t (cell state)", "seq2seq", "overfitting", "xLSTM"} <= set(entries)
+    assert {"C_t (cell state)", "eta η (learning rate)", "seq2seq", "xLSTM"} <= set(entries)
     tab.set_viewport_size({"width": 390, "height": 800})
     columns = tab.locator(".indextable td").evaluate_all("all => all.map(one => one.offsetWidth)")
     assert min(columns) > 300
