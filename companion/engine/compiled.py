@@ -93,8 +93,14 @@ def _product(multiply, left, right, out=None):
     """np.dot of two matrices, compiled."""
     if out is None:
         out = np.empty((len(left), right.shape[1]), left.dtype)
-    multiply(*(m if m.flags.behaved else m.copy() for m in (left, right)), out)
+    multiply(*map(_ordered, (left, right)), out)
     return out
+
+
+def _ordered(matrix):
+    """The matrix as compiled code takes it, in C or in Fortran order; a copy where it is not."""
+    flags = matrix.flags
+    return matrix if flags.behaved and flags.forc else matrix.copy()
 
 
 def _compile_kept(cell, dtype, name, source):
@@ -158,8 +164,8 @@ def _signatures(cell, dtype):
     # What numba makes of a tuple of arrays: another type would be compiled anew in the first call.
     p = types.BaseTuple.from_types([array(1)] * len(cell.peepholes))
     tape = array(4), array(4), types.int64
-    forward = (array(3), array(1), array(1), array(2), *tape, p)
-    backward = (array(3), array(3), array(2), *tape, array(3), array(3), p, array(2))
+    forward = (array(3), array(1), array(1), array(2, "A"), *tape, p)
+    backward = (array(3), array(3), array(2, "A"), *tape, array(3), array(3), p, array(2))
     return forward, backward, (array(2, "A"), array(2, "A"), array(2))
 
 

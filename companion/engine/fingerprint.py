@@ -26,7 +26,10 @@ def fingerprint(cell: Cell) -> str:
     """
     import numba
 
-    beside = [Path(__file__).with_name(name).read_bytes() for name in ("scalar.py", "product.py")]
+    beside = [
+        Path(__file__).with_name(name).read_bytes()
+        for name in ("scalar.py", "product.py", "tiles.py")
+    ]
     versions = numba.__version__, np.__version__, sys.version_info[:3], sorted(FAST), beside
     return repr((versions, text_of(cell)))
 

@@ -10,8 +10,8 @@ def forward_loop(cell, a_x, b_x, b_h, weight, states, kept, start, p):
     """The recurrence over T steps from `start` on: fills states after it, and kept.
 
     a_x: input part of the pre-activations (T, B, G·H), without biases; they are added to it.
-    b_x, b_h: as in `unroll`. weight: weight_hh (G·H, H). states, kept: as in `Tape`.
-    p: the peepholes.
+    b_x, b_h: as in `unroll`. weight: weight_hh (G·H, H). states, kept: as in `Tape`;
+    where kept has fewer steps, the last values are overwritten. p: the peepholes.
     """
     T, B, rows = a_x.shape
     H = states.shape[-1]
@@ -33,7 +33,7 @@ def forward_loop(cell, a_x, b_x, b_h, weight, states, kept, start, p):
         for s, value in zip(states, state, strict=True):
             s[t + 1] = value
         for k, value in zip(kept, keep, strict=True):
-            k[t] = value
+            k[min(t, len(k) - 1)] = value
 
 
 def backward_loop(cell, da_x, da_h, weight, states, kept, start, dys, dstate, p, dp_sum):

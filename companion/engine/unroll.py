@@ -73,8 +73,14 @@ def forward_unchecked(
     H = params["weight_hh"].shape[1]
     steps = steps_within(CHUNK, B * len(cell.gates) * H)
     held = T if keep_tape else min(T, steps)
-    states = np.empty((len(cell.states), held + 1, B, H), xs.dtype)
-    kept = np.empty((len(cell.kept), held, B, H), xs.dtype)
+    # Without a tape one step's kept values are written again and again, and stay in the caches.
+    held_kept = held if keep_tape else 1
+    S, K = len(cell.states), len(cell.kept)
+    # In one block, since an allocator that gives back to the system what is freed, and asks for it
+    # again in the next call, learns from the size of blocks how much to keep.
+    block = np.empty((S * (held + 1) + K * held_kept, B, H), xs.dtype)
+    states = block[: S * (held + 1)].reshape(S, held + 1, B, H)
+    kept = block[S * (held + 1) :].reshape(K, held_kept, B, H)
     ys = np.empty((T, B, H), xs.dtype)
     for s, value in zip(states, first, strict=True):
         s[0] = value
@@ -149,12 +155,13 @@ def backward_unchecked(
         flat_x, flat_h = (da[:n].reshape(n * B, rows) for da in (da_x, da_h))
         # One product a weight: the sum over time and batch of outer products. A bias is the
         # weight of an input that is always 1, and a product is faster than NumPy's sum.
-        ones = np.ones(n * B, dtype)
+        ones = np.ones((1, n * B), dtype)
+        bias = product(ones, flat_x)[0]
         part = (
             product(flat_x.T, xs[start:stop].reshape(n * B, D)),
             product(flat_h.T, states[0, start:stop].reshape(n * B, H)),
-            np.dot(ones, flat_x),
-            np.dot(ones, flat_h),
+            bias,
+            product(ones, flat_h)[0] if cell.split else bias.copy(),
         )
         sums = part if sums is None else tuple(map(np.add, sums, part))
         product(flat_x, params["weight_ih"], dxs[start:stop].reshape(n * B, D))

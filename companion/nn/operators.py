@@ -8,6 +8,7 @@ called as they are: that takes less time.
 
 import ctypes
 import hashlib
+import math
 import uuid
 from functools import cache, lru_cache
 
@@ -115,13 +116,16 @@ def _array(tensor):
     address = tensor.data_ptr()
     if not address or not tensor.is_contiguous() or tensor.is_neg():
         return tensor.detach().clone(memory_format=torch.contiguous_format).numpy(force=True)
-    memory = _block(tensor.nbytes).from_address(address)
-    return np.ndarray(tensor.shape, DTYPES[tensor.dtype], memory)
+    return _view(address, tensor.shape, tensor.dtype)
 
 
-@lru_cache(1024)  # lengths of batches may have no end
-def _block(size):
-    return ctypes.c_char * size
+# Parameters stay where they are from call to call; shapes of batches may have no end.
+@lru_cache(1024)
+def _view(address, shape, dtype):
+    """The array at an address; it holds no memory, and is good as long as a tensor does."""
+    kind = DTYPES[dtype]
+    size = kind.itemsize * math.prod(shape)
+    return np.ndarray(shape, kind, (ctypes.c_char * size).from_address(address))
 
 
 def _numpy_cell(key, fast, xs):
