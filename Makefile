@@ -55,7 +55,9 @@ typesetter:
 	  command -v $$program >/dev/null || { echo "$$program is not there; on Debian and Ubuntu:"; \
 	  echo "  apt install --no-install-recommends $(shell cat .ci/tex-packages)"; exit 1; }; done
 
-zip: book ## pack the site into _build/lstm-book.zip, for any static server or a folder
+zip: $(VENV)/.book ## build the site anew and pack it as _build/lstm-book.zip
+	@rm -rf $(SITE)
+	@$(call BUILD)
 	@$(BIN)/python -m scripts.pack
 
 test: ## prove everything: the six stages below
