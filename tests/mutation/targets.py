@@ -62,6 +62,7 @@ UNCHANGED = {
     "companion/engine/loop_source.py": "the same",
     "companion/engine/scalar.py": "the same",
     "companion/engine/product.py": "the same",
+    "companion/engine/tiles.py": "the same",
     "book/experiments/[!_]*.py": "settings, which test_lab_results.py compares, and long trainings",
 }
 # The tasks that test_tasks.py tests.
