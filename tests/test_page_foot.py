@@ -65,7 +65,12 @@ def test_no_button_leads_nowhere(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "address", ["https://github.com/owner/name", "https://else.org/a/b/tree/c"]
+    "address",
+    [
+        "https://github.com/owner/name",
+        "https://github.com/a/b/tree/c?",
+        "https://else.org/a/b/tree/c",
+    ],
 )
 def test_an_address_that_would_give_dead_buttons_is_refused(tmp_path, address):
     built = build(tmp_path, address)

@@ -14,7 +14,7 @@ from sphinx import addnodes
 from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util.nodes import make_refnode
 
-# In and around these nothing is linked; nor in what a cell of a notebook gave out.
+# In these nothing is linked.
 ELSEWHERE = (
     nodes.citation,
     nodes.footnote,
@@ -27,7 +27,6 @@ ELSEWHERE = (
     addnodes.glossary,
     addnodes.pending_xref,
 )
-OUTPUT = "cell_output"
 # Words end at what is no Latin letter, digit or hyphen; in other scripts they may stand together.
 LETTER = r"[0-9A-Za-zÀ-ɏ_-]"
 END = re.compile(r"(?<=[.!?])\s|(?<=[。！？])")
@@ -119,7 +118,7 @@ class LinkWords(SphinxPostTransform):
 
 def is_elsewhere(node):
     while node := node.parent:
-        if isinstance(node, ELSEWHERE) or OUTPUT in node.get("classes", ()):
+        if isinstance(node, ELSEWHERE):
             return True
     return False
 

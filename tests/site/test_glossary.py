@@ -6,7 +6,7 @@ from conftest import ROOT
 from test_links import soup
 
 # Where a word is not in running prose.
-ELSEWHERE = "h1, h2, h3, h4, figcaption, table, pre, code, .admonition-title, .cell_output, .math"
+ELSEWHERE = "h1, h2, h3, h4, figcaption, table, pre, code, .admonition-title, .math"
 LINK = "a.glossary-word"
 
 
@@ -34,6 +34,12 @@ def test_pages_link_what_they_mention_and_nothing_else():
     assert {"term-Adam", "term-epoch", "term-pinball-loss", "term-quantile"} <= set(energy)
     # degrees, a verb, a cell of a notebook: see _config.yml
     assert not {"term-temperature", "term-carry", "term-cell"} & set(energy)
+
+
+def test_meanings_are_plain_text(page_path):
+    titles = [link.get("title", "") for link in soup(page_path).select(LINK)]
+    formulas_and_citations = re.compile(r"\\|\d{4}[a-z]|\(\)")
+    assert not [title for title in titles if formulas_and_citations.search(title)]
 
 
 def test_words_that_are_no_mentions_would_be_linked():
