@@ -117,6 +117,7 @@ def test_the_net_is_causal_and_repeats():
     net, x = DayAhead(17, 4), torch.randn(96, 2, 17)
     y = net(x)
     assert y.shape == (48, 2, 3)
+    assert torch.equal(y, net.head(net.lstm(x)[0])[48:])
     x[80:] += 1
     assert torch.equal(net(x)[:32], y[:32]) and not torch.equal(net(x)[32:], y[32:])
 

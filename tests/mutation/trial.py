@@ -90,7 +90,10 @@ def verdict(target):
             target.first()
     except Exception:
         return KILLED
-    options = [*OPTIONS, "-k", " and ".join(f"not {name}" for name in target.without)]
+    names = [f"not {name}" for name in target.without]
+    if target.only:
+        names.append(f"({' or '.join(target.only)})")
+    options = [*OPTIONS, "-k", " and ".join(names)]
     files = [str(ROOT / f"tests/test_{name}.py") for name in target.tests]
     return SURVIVED if pytest.main([*options, *files]) == 0 else KILLED
 
