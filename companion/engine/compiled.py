@@ -85,7 +85,8 @@ def _build(cell, digest, dtype):
     except Exception as error:  # whatever else: a broken cache never stops anyone
         _say(f"compiling {cell.name} for {dtype}, without a cache ({error})")
         forward, backward, multiply = _compile(cell, dtype, _loops(cell, dtype, name, source))
-    multiply.disable_compile()  # else it would be compiled again for each layout of memory
+    for loop in (forward, backward, multiply):
+        loop.disable_compile()  # else it would be compiled again for each layout of memory
     return forward, backward, partial(_product, multiply)
 
 
