@@ -3,6 +3,8 @@
 A panel (K, W) holds as many columns of a weight (K, N) as two vector registers hold numbers.
 """
 
+from collections.abc import Callable
+
 import llvmlite.binding
 from llvmlite import ir
 from numba import types
@@ -78,7 +80,7 @@ class _Vectors:
         return rows
 
 
-def tile(count):
+def tile(count: int) -> Callable[..., None]:
     """The function that adds `count` rows, from `row` on, times a panel (K, W) to a result.
 
     column: the panel's first in the result; size: how many of its W columns the result has.
@@ -117,7 +119,7 @@ def tile(count):
     return tile
 
 
-def block(turned):
+def block(turned: bool) -> Callable[..., None]:
     """The function that copies a square of a weight (K, N), from (k, n) on, into its panel.
 
     The square's side is what a register holds. column: its first in the panel (K, W), which gets
