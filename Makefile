@@ -112,7 +112,7 @@ bench: $(VENV)/.test ## time the cells against other code, into companion/data/b
 	@$(BIN)/python -m benchmarks.scaling
 	@$(BIN)/python -m benchmarks.batches
 	@$(BIN)/python -m benchmarks.serving
-	@env -u OMP_NUM_THREADS -u OPENBLAS_NUM_THREADS -u MKL_NUM_THREADS $(BIN)/python -m benchmarks.map
+	@$(BIN)/python -m benchmarks.map
 
 constraints: $(VENV)/.test ## resolve all dependencies anew, into constraints.txt
 	@$(INSTALL) '.[lock]'

@@ -4,11 +4,13 @@
 
 At every batch and number of units, D = H, the time of a training step and of inference in float32
 as a ratio to PyTorch's layer, taken turn by turn: the median. On one thread CPU time counts; at
-the threads that PyTorch takes by itself, and on a coarser grid, wall time, of one layer and of two
-layers in both directions. PyTorch has no peephole layer; that is compared with its LSTM.
+as many threads as there are processors, which PyTorch takes by itself, and on a coarser grid, wall
+time, of one layer and of two layers in both directions. PyTorch has no peephole layer; that is
+compared with its LSTM.
 """
 
 import argparse
+import os
 import time
 
 import numpy as np
@@ -80,7 +82,7 @@ def main():
     parser = argparse.ArgumentParser(prog="python -m benchmarks.map", description=__doc__)
     parser.add_argument("--seconds", type=float, default=0.2, help="for each size")
     seconds = parser.parse_args().seconds
-    threads, both = torch.get_num_threads(), {"num_layers": 2, "bidirectional": True}
+    threads, both = os.cpu_count(), {"num_layers": 2, "bidirectional": True}
     plans = [(1, GRID, {}, name, mode) for name in TORCH for mode in ("training", "inference")]
     plans += [(1, COARSE, both, "lstm", "training")]
     plans += [(threads, COARSE, options, "lstm", "training") for options in ({}, both)]
