@@ -229,8 +229,9 @@ def test_arrow_keys_turn_pages_and_scroll_boxes(visit):
     tab.keyboard.press("ArrowRight")
     tab.wait_for_function("box => box.scrollLeft > 0", arg=box.element_handle())
     box.blur()
+    after = tab.locator("link[rel=next]").evaluate("link => link.href")
     tab.keyboard.press("ArrowRight")
-    tab.wait_for_url("**/book/references.html")
+    tab.wait_for_url(after)
 
 
 def test_print_shows_all_of_the_code(visit):
