@@ -342,7 +342,7 @@ def test_a_changed_tuple_function_default_or_module_attribute_changes_it_too(fir
     assert one != other
 
 
-def test_a_default_may_be_a_function_or_a_module():
+def test_a_default_may_be_a_function_a_module_or_a_slice():
     def cell(value):
         def helper(y, read=value):
             return y
@@ -351,7 +351,7 @@ def test_a_default_may_be_a_function_or_a_module():
 
     modules = [ModuleType("one"), ModuleType("two"), ModuleType("one")]
     modules[2].__version__ = "2"
-    values = [*modules, lambda y: y, lambda y: 2 * y]
+    values = [*modules, lambda y: y, lambda y: 2 * y, slice(1), slice(2)]
     assert len({fingerprint.fingerprint(cell(value)) for value in values}) == len(values)
 
 

@@ -89,6 +89,8 @@ def _value(name, value, seen):
         return type(value).__name__, repr(value)
     if isinstance(value, tuple):
         return type(value).__name__, [_value(name, item, seen) for item in value]
+    if isinstance(value, slice):  # a constant of the code from Python 3.14 on
+        return "slice", _value(name, (value.start, value.stop, value.step), seen)
     if isinstance(value, frozenset):  # whose order differs from process to process
         return "frozenset", sorted(repr(_value(name, item, seen)) for item in value)
     if isinstance(value, np.ndarray) and value.dtype != object:
