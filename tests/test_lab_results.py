@@ -26,16 +26,23 @@ def experiment(name):
     return importlib.import_module(f"book.experiments.{name}")
 
 
+def fixed(settings):
+    """Without what is free, at every level."""
+    if not isinstance(settings, dict):
+        return settings
+    return {key: fixed(value) for key, value in settings.items() if key not in FREE}
+
+
 def through_json(value):
     return json.loads(json.dumps(value))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_settings_and_jobs_are_those_of_the_experiment(name):
+    if name == "word_vectors":
+        pytest.importorskip("gensim")
     stored, module = load_result(name), experiment(name)
-    ours = through_json(module.SETTINGS)
-    for key in (ours.keys() | stored["settings"].keys()) - FREE:
-        assert stored["settings"].get(key) == ours.get(key), key
+    assert fixed(stored["settings"]) == fixed(through_json(module.SETTINGS))
     jobs = [through_json(job) for job in module.jobs(range(stored["settings"]["seeds"]))]
     runs = [run["job"] for run in stored["runs"]]
     assert all(job in jobs for job in runs)
