@@ -13,7 +13,7 @@ from numba.extending import intrinsic
 
 FEATURES = llvmlite.binding.get_host_cpu_features()
 PANEL = 2 * (64 if FEATURES.get("avx512f") else 32 if FEATURES.get("avx") else 16)  # bytes
-INDEX, BIT, LANE = ir.IntType(64), ir.IntType(1), ir.IntType(32)
+INDEX, LANE = ir.IntType(64), ir.IntType(32)
 
 
 class _Vectors:
