@@ -42,6 +42,14 @@ def test_with_an_open_reset_gate_both_forms_are_one():
     np.testing.assert_allclose(one, forward(CELLS["gru"], params, xs, (h,))[0], atol=1e-13)
 
 
+def test_without_a_first_state_it_is_zero():
+    params, xs, h, dys = draw(np.float32)
+    one, other = (forward_gru2014(params, xs, *first) for first in ((), (np.zeros_like(h),)))
+    for a, b in zip((*one[:2], *one[2]), (*other[:2], *other[2]), strict=True):
+        np.testing.assert_array_equal(a, b)
+        assert a.dtype == np.float32
+
+
 def test_float32_stays_and_no_steps_work():
     params, xs, h, dys = draw(np.float32)
     ys, last, tape = forward_gru2014(params, xs, h)
@@ -58,6 +66,12 @@ def test_bad_input():
     params, xs, h, dys = draw()
     with pytest.raises(ValueError, match=r"h must have shape \(3, 5\), got \(2, 5\)"):
         forward_gru2014(params, xs, h[:2])
+    with pytest.raises(ValueError, match="h must be float64 like xs, got float32"):
+        forward_gru2014(params, xs, h.astype(np.float32))
+    with pytest.raises(ValueError, match=r"xs must have shape \(T, B, D\), got \(6, 3\)"):
+        forward_gru2014(params, xs[..., 0], h)
     _, _, tape = forward_gru2014(params, xs, h)
     with pytest.raises(ValueError, match=r"dys must have shape \(6, 3, 5\)"):
         backward_gru2014(params, tape, dys[:3])
+    with pytest.raises(ValueError, match=r"dh must have shape \(3, 5\), got \(3, 4\)"):
+        backward_gru2014(params, tape, dys, h[:, 1:])

@@ -33,6 +33,21 @@ def test_frames_are_25_ms_long_one_every_10_ms_and_do_not_drift(rate):
 
 def test_as_many_frames_as_fit():
     assert [len(frames(np.zeros(n), 8000)) for n in (200, 279, 280, 359, 360)] == [1, 1, 2, 2, 3]
+    assert len(frames(np.zeros(202 + 403), 8060)) == 6  # 5 times 80.6 samples, to the last bit
+    # 10 ms are 220.5 samples there: the second frame would end half a sample behind the wave.
+    assert len(frames(np.zeros(771), 22050)) == 1
+
+
+def test_a_frame_has_at_least_two_samples():
+    assert frames(np.arange(2.0), 80).tolist() == [[0, 1]]
+    with pytest.raises(ValueError, match="wave must be"):
+        frames(np.arange(1.0), 40)
+
+
+@pytest.mark.parametrize(("rate", "size"), [(10240, 129), (10280, 257)])
+def test_frames_are_filled_up_to_the_next_power_of_2(rate, size):
+    """25 ms are 256 and 257 samples."""
+    assert spectrogram(np.zeros(300), rate).shape == (1, size)
 
 
 def test_a_spectrum_is_the_sum_over_the_samples():
@@ -55,6 +70,12 @@ def test_filters_are_triangles_that_overlap_by_half(size, rate):
     assert np.allclose(filters.sum(0)[inside], 1)
 
 
+def test_one_filter_is_one_triangle():
+    f, top = np.linspace(0, 4000, 129), mel(4000)
+    wanted = np.interp(f, [0, hertz(top / 2), 4000], [0, 1, 0])
+    assert np.allclose(mel_filters(1, 129, 8000), wanted)
+
+
 def test_mel_of_some_frequencies():
     assert mel(0) == 0 and mel(700) == pytest.approx(2595 * np.log10(2))
     assert mel(1000) == pytest.approx(1000, abs=0.1)
@@ -72,7 +93,7 @@ def test_silence_is_the_floor():
     assert np.allclose(features, np.log(FLOOR))
 
 
-@pytest.mark.parametrize("wave", [np.zeros(199), np.zeros((2, 400)), np.full(400, np.nan)])
+@pytest.mark.parametrize("wave", [np.zeros(199), np.zeros((400, 2)), np.full(400, np.nan)])
 def test_a_wave_that_makes_no_frame_is_refused(wave):
     with pytest.raises(ValueError, match="wave must be a vector of at least 25 ms, 200"):
         log_mel(wave, 8000)

@@ -20,14 +20,23 @@ def test_join_says_where_the_words_are():
     # The first numbers that are drawn are the pauses, in their order; a sample is cut off.
     drawn = np.random.default_rng(0).uniform(0, 1600, 4)
     assert len(pauses) == 4 and (0 <= drawn - pauses).all() and (drawn - pauses < 1).all()
+    noise = whole.copy()
     for wave, start, end in zip(waves, starts, ends, strict=True):
         # The faint noise is 0.3 times as loud; a place that is wrong by some samples is not.
         assert np.corrcoef(whole[start:end], wave)[0, 1] > 0.9
-    rest = np.delete(whole, np.concatenate([np.arange(*p) for p in zip(starts, ends, strict=True)]))
+        noise[start:end] -= wave
     quiet = np.quantile(np.abs(np.concatenate(waves)), 0.2)
-    assert abs(rest.std() / quiet - 1) < 0.1  # of some thousand samples
+    assert abs(noise.std() / quiet - 1) < 0.05  # of some thousand samples
+    for start, end in zip(starts, ends, strict=True):
+        assert abs(noise[start:end].std() / quiet - 1) < 0.1  # in the words, too
     with pytest.raises(ValueError, match="at least one"):
         join([], RATE, np.random.default_rng(0))
+
+
+def test_a_pause_is_0_3_seconds_at_most_unless_told():
+    waves = [tone(400, 100)] * 2
+    first, second = (join(waves, RATE, np.random.default_rng(0), *p)[0] for p in ((), (0.3,)))
+    assert np.array_equal(first, second)
 
 
 def test_speed_raises_the_tone_as_it_shortens_the_wave():
@@ -49,7 +58,7 @@ def test_noise_has_the_power_that_was_asked_for():
 def test_mask_sets_stretches_to_zero_and_changes_nothing_else():
     rng, kept, x = np.random.default_rng(0), [], np.ones((50, 26))
     for _ in range(300):
-        y = mask(x, rng, bands=5, steps=7)
+        y = mask(x, rng, 5, 7)  # bands and steps
         steps, bands = (y == 0).all(1), (y == 0).all(0)
         assert steps.sum() <= 14 and bands.sum() <= 10
         assert (y == np.where(steps[:, None] | bands, 0, 1)).all()
@@ -58,10 +67,22 @@ def test_mask_sets_stretches_to_zero_and_changes_nothing_else():
     assert mask(x[:2], rng, 40, 40).shape == (2, 26)
 
 
+class Largest:
+    """Draws the largest number that may be drawn."""
+
+    def integers(self, high):
+        return high - 1
+
+
+def test_the_last_stretch_that_mask_can_draw_ends_at_the_end():
+    y = mask(np.ones((50, 26)), Largest(), bands=5, steps=7)
+    assert np.array_equal(y != 0, (np.arange(50) < 43)[:, None] & (np.arange(26) < 21))
+
+
 def test_normalised_forgets_loudness():
     x = np.random.default_rng(0).normal(3, 2, (40, 5))
     y = normalised(x)
-    assert np.allclose(y.mean(0), 0, atol=1e-12) and np.allclose(y.std(0), 1, atol=1e-12)
+    assert np.allclose(y, (x - x.mean(0)) / x.std(0), atol=1e-12)
     assert np.allclose(normalised(2 * x + 7), y, atol=1e-12)
     assert (normalised(np.ones((4, 2))) == 0).all()
     with pytest.raises(ValueError, match="at least one frame"):
