@@ -58,8 +58,8 @@ def measure(sizes):
 
         return run
 
-    *loops, product = cell.loops(np.dtype(np.float32))
-    loops = *map(watched, inside, loops), product
+    forwards, backwards, *products_of = cell.loops(np.dtype(np.float32))
+    loops = *map(watched, inside, (forwards, backwards)), *products_of
     seen = replace(cell, loops=lambda dtype: loops)
 
     def step():

@@ -76,9 +76,9 @@ ENGINE = {
         '_check_state("dstate", cell, None, (B, H), dtype)',
     ),
     "no sum over time": (
-        "backward_unchecked",
-        "product(flat_x.T, xs[start:stop].reshape(n * B, D))",
-        "da_x[n - 1].T @ xs[-1]",
+        "add_gradients",
+        "np.dot(da.T, inputs)",
+        "np.dot(da[-3:].T, inputs[-3:])",
     ),
     "h_t for h_{t-1}": (
         "backward_unchecked",
@@ -99,9 +99,9 @@ ENGINE = {
         "d[0] + dys[t] * (t == T - 1)",
     ),
     "no bias gradient over the batch": (
-        "backward_unchecked",
-        "product(ones, flat_x)[0]",
-        "da_x[:n, 0].sum(0)",
+        "add_gradients",
+        "ones = np.ones(len(xs), xs.dtype)",
+        "ones = np.arange(len(xs)) % 3 == 0",
     ),
     "recurrent biases of other gates": (
         "_biases",

@@ -7,6 +7,7 @@ pytest.importorskip("numba", reason="compiled cells need numba")
 
 from companion import CELLS, backward, compiled, forward, init  # noqa: E402
 from companion.engine.product import PANEL, ROWS, TERMS, pack  # noqa: E402
+from companion.engine.team import ALONE  # noqa: E402
 
 
 @pytest.mark.parametrize("name", ["lstm", "gru"])
@@ -61,9 +62,9 @@ def test_panels_hold_the_weight_and_zeros(dtype, order):
 @pytest.mark.parametrize(("M", "K"), [(3, TERMS + 1), (ROWS + 1, TERMS + 1), (ROWS + 1, 0)])
 def test_a_matrix_may_lie_neither_by_rows_nor_by_columns(M, K):
     rng = np.random.default_rng(0)
-    _, _, product = compiled("lstm").loops(np.dtype(np.float32))
+    product = compiled("lstm").loops(np.dtype(np.float32))[2]
     whole = [rng.normal(size=(m, 2 * n)).astype(np.float32) for m, n in ((M, K), (K, 5))]
     left, right = (matrix[:, ::2] for matrix in whole)
-    found = product(left, right, np.full((M, 5), np.nan, np.float32))
+    found = product(ALONE, left, right, np.full((M, 5), np.nan, np.float32))
     # The error of a sum of K products of about 1 grows with √K.
     np.testing.assert_allclose(found, left @ right, rtol=0, atol=1e-5 * max(1, K) ** 0.5)

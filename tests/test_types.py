@@ -24,6 +24,7 @@ INSIDE = {
     "companion.engine.loops",
     "companion.engine.product",
     "companion.engine.scalar",
+    "companion.engine.threads",
     "companion.nn.batch_layout",
     "companion.nn.checks",
     "companion.nn.cuda_graphs",

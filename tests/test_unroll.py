@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from companion import CELLS, Cell, backward, forward, gate, history, init
 from companion.engine import unroll as engine
+from companion.engine.team import ALONE
 from companion.gradcheck import Problem, check_cell
 from companion.params import shapes
 
@@ -341,15 +342,20 @@ def test_gate_is_a_view():
 
 
 def watched(cell, seen):
-    """The cell with loops and a product of its own: the plain ones; the loops note arguments."""
+    """The cell with loops and products of its own: the plain ones; the loops note arguments."""
 
     def loops(dtype):
-        def noting(loop, *arguments):
+        def noting(loop, team, *arguments):
+            assert team == ALONE
             seen.append((loop.__name__, dtype, arguments))
             loop(cell, *arguments)
 
         loops = engine.forward_loop, engine.backward_loop
-        return *(partial(noting, loop) for loop in loops), np.dot
+        products = (
+            lambda team, *arguments: np.dot(*arguments),
+            lambda team, *arguments: engine.add_gradients(*arguments),
+        )
+        return *(partial(noting, loop) for loop in loops), *products
 
     return replace(cell, loops=loops)
 

@@ -79,29 +79,23 @@ def _build(cell, digest, dtype):
     digest = hashlib.sha256((source + digest).encode()).hexdigest()[:16]
     name = f"{cell.name}_{dtype}_{digest}"
     try:
-        forward, backward, multiply = _compile_kept(cell, dtype, name, source)
+        loops = _compile_kept(cell, dtype, name, source)
     except NumbaError:  # the cell's own
         raise
     except Exception as error:  # whatever else: a broken cache never stops anyone
         _say(f"compiling {cell.name} for {dtype}, without a cache ({error})")
-        forward, backward, multiply = _compile(cell, dtype, _loops(cell, dtype, name, source))
-    for loop in (forward, backward, multiply):
+        loops = _compile(cell, dtype, _loops(cell, dtype, name, source))
+    for loop in loops:
         loop.disable_compile()  # else it would be compiled again for each layout of memory
-    return forward, backward, partial(_product, multiply)
+    from companion.engine.threads import gradients, over_batch, product
 
-
-def _product(multiply, left, right, out=None):
-    """np.dot of two matrices, compiled."""
-    if out is None:
-        out = np.empty((len(left), right.shape[1]), left.dtype)
-    multiply(*map(_ordered, (left, right)), out)
-    return out
-
-
-def _ordered(matrix):
-    """The matrix as compiled code takes it, in C or in Fortran order; a copy where it is not."""
-    flags = matrix.flags
-    return matrix if flags.behaved and flags.forc else matrix.copy()
+    forward, backward, multiply, add = loops
+    return (
+        partial(over_batch, forward, len(cell.gates)),
+        partial(over_batch, backward, len(cell.gates)),
+        partial(product, multiply),
+        partial(gradients, add, multiply, bool(cell.split)),
+    )
 
 
 def _compile_kept(cell, dtype, name, source):
@@ -151,7 +145,7 @@ def _loops(cell, dtype, path, source):
     module.derivative = _scalar(cell.derivative, dtype.type)
     module.FAST = FAST
     exec(compile(source, path, "exec"), vars(module))
-    return module.forward, module.backward, module.multiply
+    return module.forward, module.backward, module.multiply, module.gradients
 
 
 def _signatures(cell, dtype):
@@ -165,9 +159,11 @@ def _signatures(cell, dtype):
     # What numba makes of a tuple of arrays: another type would be compiled anew in the first call.
     p = types.BaseTuple.from_types([array(1)] * len(cell.peepholes))
     tape = array(4), array(4), types.int64
-    forward = (array(3), array(1), array(1), array(2, "A"), *tape, p)
-    backward = (array(3), array(3), array(2, "A"), *tape, array(3), array(3), p, array(2))
-    return forward, backward, (array(2, "A"), array(2, "A"), array(2))
+    batch = types.int64, types.int64
+    forward = (array(3), array(1), array(1), array(2, "A"), *tape, p, array(3), *batch)
+    backward = (array(3), array(3), array(2, "A"), *tape, array(3), array(3), p, array(3), *batch)
+    matrix = array(2, "A")
+    return forward, backward, (matrix,) * 3, (*(matrix,) * 5, array(1, "A"))
 
 
 def _scalar(function, number):

@@ -6,8 +6,8 @@
 import numpy as np
 
 
-def forward_loop(cell, a_x, b_x, b_h, weight, states, kept, start, p):
-    """The recurrence over T steps from `start` on: fills states after it, and kept.
+def forward_loop(cell, a_x, b_x, b_h, weight, states, kept, start, p, ys):
+    """The recurrence over T steps from `start` on: fills states after it, kept, and ys (T, B, H).
 
     a_x: input part of the pre-activations (T, B, G·H), without biases; they are added to it.
     b_x, b_h: as in `unroll`. weight: weight_hh (G·H, H). states, kept: as in `Tape`;
@@ -34,10 +34,11 @@ def forward_loop(cell, a_x, b_x, b_h, weight, states, kept, start, p):
             s[t + 1] = value
         for k, value in zip(kept, keep, strict=True):
             k[min(t, len(k) - 1)] = value
+        ys[t] = states[0, t + 1]
 
 
 def backward_loop(cell, da_x, da_h, weight, states, kept, start, dys, dstate, p, dp_sum):
-    """The recurrence backwards: fills da_x and da_h (T, B, G·H), adds to dp_sum.
+    """The recurrence backwards: fills da_x and da_h (T, B, G·H), adds to dp_sum (B, P, H).
 
     dstate: (S, B, H), derivative for the state after the last step, in; for `start`, out.
     da_h is da_x itself unless the cell splits gates. The rest is as in the forward loop.
@@ -61,10 +62,23 @@ def backward_loop(cell, da_x, da_h, weight, states, kept, start, dys, dstate, p,
         own = dict(zip(cell.carries, dcarry, strict=True))
         d = tuple([own.get(name, zero) for name in cell.states])
         d = (d[0] + np.dot(da_h[t], weight), *d[1:])
-        for total, value in zip(dp_sum, dp, strict=True):
-            total += value.sum(0)
+        for k, value in enumerate(dp):
+            dp_sum[:, k] += value
     for s, value in zip(dstate, d, strict=True):
         s[:] = value
+
+
+def add_gradients(da_x, da_h, xs, hs, weight_ih, sums, dxs):
+    """What all steps' da_x and da_h (K, G·H) give to weights and biases, and to their inputs.
+
+    xs: (K, D). hs: h before each step (K, H). sums: of weight_ih, weight_hh, bias_ih, bias_hh,
+    which are added to. dxs: (K, D), which is filled.
+    """
+    # A bias is the weight of an input that is always 1, and a product is faster than NumPy's sum.
+    ones = np.ones(len(xs), xs.dtype)
+    for total, da, inputs in zip(sums, (da_x, da_h) * 2, (xs, hs, ones, ones), strict=True):
+        total += np.dot(da.T, inputs)
+    np.dot(da_x, weight_ih, out=dxs)
 
 
 def steps_within(limit, size):

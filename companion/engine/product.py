@@ -12,10 +12,12 @@ Source: the micro-kernel of Goto and van de Geijn (2008).
 import numpy as np
 from numba import njit
 
+from companion.engine.fingerprint import FAST
 from companion.engine.tiles import PANEL, block, tile
 
-# So many rows, whole tiles of six, and terms are multiplied at a time that they stay in caches.
-ROWS, TERMS = 144, 512
+# So many rows, whole tiles of six, and terms are multiplied at a time that they stay in caches;
+# so many terms where the rows have to be turned.
+ROWS, TERMS, TURNED = 144, 512, 128
 _six, _four, _two, _one = map(tile, (6, 4, 2, 1))
 _along_rows, _along_columns = block(turned=False), block(turned=True)
 
@@ -38,14 +40,20 @@ def fill(panel, weight, column):
 
 
 @njit(error_model="numpy")
+def pack_into(panels, weight):
+    """`pack` into room that is there: panels (P, K or more, W). Returns what is filled of it."""
+    packed = panels[:, : len(weight)]
+    for p in range(len(packed)):
+        fill(packed[p], weight, p * packed.shape[2])
+    return packed
+
+
+@njit(error_model="numpy")
 def pack(weight):
     """The panels (P, K, W) of a weight (K, N), the last filled up with zeros."""
     K, N = weight.shape
     W = PANEL // weight.itemsize
-    packed = np.empty(((N + W - 1) // W, K, W), weight.dtype)
-    for p in range(len(packed)):
-        fill(packed[p], weight, p * W)
-    return packed
+    return pack_into(np.empty(((N + W - 1) // W, K, W), weight.dtype), weight)
 
 
 @njit(error_model="numpy")
@@ -91,20 +99,42 @@ def add_unpacked(rows, weight, result):
 def product(left, right, result):
     """result = left @ right, for matrices of any size; right is in C or in Fortran order."""
     M, K = left.shape
+    result[:] = 0
     if M <= ROWS:
-        result[:] = 0
         add_unpacked(left, right, result)
         return
-    W = PANEL // left.itemsize
-    turned = left.strides[1] != left.itemsize
-    straight = np.empty((ROWS if turned else 0, (min(K, TERMS) + W - 1) // W * W), left.dtype)
-    for k in range(0, max(K, 1), TERMS):
+    for k in range(0, K, TERMS):
         packed = pack(right[k : k + TERMS])
         for m in range(0, M, ROWS):
-            rows, part = left[m : m + ROWS, k : k + TERMS], result[m : m + ROWS]
-            if turned:  # a column's numbers are far apart, and every tile would ask for them again
-                fill(straight[: len(rows)], rows, 0)
-                rows = straight[: len(rows), :]
-            if k == 0:
-                part[:] = 0
-            add_product(rows, packed, part)
+            add_product(left[m : m + ROWS, k : k + TERMS], packed, result[m : m + ROWS])
+
+
+@njit(error_model="numpy")
+def add_gradients(da, xs, hs, d_ih, d_hh, d_bias):
+    """What the steps' da (K, rows) give to weights and bias: da.T @ xs, da.T @ hs, da.sum(0).
+
+    xs (K, D), hs (K, H); d_ih (rows, D), d_hh (rows, H) and d_bias (rows,) are added to.
+    """
+    K, M = da.shape
+    turned = np.empty((ROWS, TURNED), da.dtype)
+    panels_xs, panels_hs = pack(xs), pack(hs)
+    for m in range(0, M, ROWS):
+        for k in range(0, K, TURNED):
+            # A column's numbers are far apart, and every tile would ask for them again.
+            part = da[k : k + TURNED, m : m + ROWS].T
+            fill(turned[: len(part)], part, 0)
+            n = part.shape[1]
+            rows = turned[: len(part), :n]
+            add_product(rows, panels_xs[:, k : k + n], d_ih[m : m + ROWS])
+            add_product(rows, panels_hs[:, k : k + n], d_hh[m : m + ROWS])
+            add_sums(rows, d_bias[m : m + ROWS])
+
+
+@njit(error_model="numpy", fastmath=FAST)
+def add_sums(rows, result):
+    """result += rows.sum(1)."""
+    for m in range(len(rows)):
+        total = rows.dtype.type(0)
+        for k in range(rows.shape[1]):
+            total += rows[m, k]
+        result[m] += total

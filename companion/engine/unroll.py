@@ -7,13 +7,14 @@ elementwise (see `companion.cells.Cell`).
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple, overload
+from typing import NamedTuple, overload
 
 import numpy as np
 
 from companion.cells import Cell, find_cell
 from companion.cells.cell import check_returns
-from companion.engine.loops import backward_loop, forward_loop, steps_within
+from companion.engine.loops import add_gradients, backward_loop, forward_loop, steps_within
+from companion.engine.team import ALONE, Team
 from companion.params import check_array, check_params
 from companion.types import Array, Params, State
 
@@ -63,10 +64,11 @@ def forward(
 
 
 def forward_unchecked(
-    cell: Cell, params: Params, xs: Array, first: State, keep_tape: bool
+    cell: Cell, params: Params, xs: Array, first: State, keep_tape: bool, team: Team = ALONE
 ) -> tuple[Array, State, Array, Array]:
     """`forward` for arguments that fit; the first state is not None.
 
+    team: threads that compiled code may take; the results are the same.
     Returns ys, the last state, and the states and kept of a `Tape`, which are whole if it is kept.
     """
     T, B, D = xs.shape
@@ -84,7 +86,7 @@ def forward_unchecked(
     ys = np.empty((T, B, H), xs.dtype)
     for s, value in zip(states, first, strict=True):
         s[0] = value
-    run, _, product, p = _loops(cell, params, xs.dtype)
+    run, _, product, _, p = _loops(cell, params, xs.dtype, team)
     weight = _plain(params["weight_hh"])
     b_x, b_h = _biases(cell, params, H)
     a_x = np.empty((min(T, steps), B, len(b_x)), xs.dtype)
@@ -94,8 +96,7 @@ def forward_unchecked(
         at = start if keep_tape else 0
         flat = a_x[:n].reshape(n * B, len(b_x))
         product(xs[start:stop].reshape(n * B, D), params["weight_ih"].T, flat)
-        run(a_x[:n], b_x, b_h, weight, states, kept, at, p)
-        ys[start:stop] = states[0, at + 1 : at + n + 1]
+        run(a_x[:n], b_x, b_h, weight, states, kept, at, p, ys[start:stop])
         if not keep_tape:
             states[:, 0] = states[:, n]
     last = tuple(s[T if keep_tape else 0].copy() for s in states)
@@ -131,41 +132,34 @@ def backward(
 
 
 def backward_unchecked(
-    cell: Cell, params: Params, tape: Tape, dys: Array, last: State
+    cell: Cell, params: Params, tape: Tape, dys: Array, last: State, team: Team = ALONE
 ) -> tuple[Params, Array, State]:
-    """`backward` for arguments that fit; last: its dstate, not None."""
+    """`backward` for arguments that fit; last: its dstate, not None. team: as forwards."""
     xs, states, kept = tape
     (T, B, D), dtype = xs.shape, xs.dtype
     H = states.shape[3]
     dstate = np.array(last, dtype)
     dxs = np.empty((T, B, D), dtype)
     dys = _plain(dys)
-    _, run, product, p = _loops(cell, params, dtype)
+    _, run, _, add_gradients, p = _loops(cell, params, dtype, team)
     weight = _plain(params["weight_hh"])
-    dp = np.zeros((len(p), H), dtype)
+    dp = np.zeros((B, len(p), H), dtype)
     rows = len(cell.gates) * H
     steps = steps_within(CHUNK, B * len(cell.gates) * H)
     da_x = np.empty((min(T, steps), B, rows), dtype)
     da_h = np.empty_like(da_x) if cell.split else da_x
-    sums: Any = None
-    for stop in range(T, 0, -steps) or (0,):  # without a step, too, the sums have their shapes
+    shapes = (rows, D), (rows, H), (rows,), (rows,)
+    sums = tuple(np.zeros(shape, dtype) for shape in shapes)
+    for stop in range(T, 0, -steps):
         start = max(stop - steps, 0)
         n = stop - start
         run(da_x[:n], da_h[:n], weight, states, kept, start, dys[start:stop], dstate, p, dp)
+        # One product a weight: the sum over time and batch of outer products.
         flat_x, flat_h = (da[:n].reshape(n * B, rows) for da in (da_x, da_h))
-        # One product a weight: the sum over time and batch of outer products. A bias is the
-        # weight of an input that is always 1, and a product is faster than NumPy's sum.
-        ones = np.ones((1, n * B), dtype)
-        bias = product(ones, flat_x)[0]
-        part = (
-            product(flat_x.T, xs[start:stop].reshape(n * B, D)),
-            product(flat_h.T, states[0, start:stop].reshape(n * B, H)),
-            bias,
-            product(ones, flat_h)[0] if cell.split else bias.copy(),
-        )
-        sums = part if sums is None else tuple(map(np.add, sums, part))
-        product(flat_x, params["weight_ih"], dxs[start:stop].reshape(n * B, D))
-    grads = dict(zip(cell.parameters, (*sums, *dp), strict=True))
+        flat_xs, flat_hs = xs[start:stop].reshape(n * B, D), states[0, start:stop].reshape(-1, H)
+        flat_dxs = dxs[start:stop].reshape(n * B, D)
+        add_gradients(flat_x, flat_h, flat_xs, flat_hs, params["weight_ih"], sums, flat_dxs)
+    grads = dict(zip(cell.parameters, (*sums, *dp.sum(0)), strict=True))
     return grads, dxs, tuple(dstate)
 
 
@@ -181,18 +175,19 @@ def history(cell: Cell | str, tape: Tape) -> Params:
 
 
 def _loops(
-    cell: Cell, params: Params, dtype: np.dtype
-) -> tuple[Callable, Callable, Callable, State]:
-    """The loops over time that run this cell, and the product; compiled ones if it has them.
+    cell: Cell, params: Params, dtype: np.dtype, team: Team
+) -> tuple[Callable, Callable, Callable, Callable, State]:
+    """The loops over time that run this cell, and the products before and after them.
 
-    The product is np.dot of two matrices, or what takes the same arguments. With them come the
-    peepholes, as the loops take them.
+    Compiled ones, if it has them, take the same arguments as plain ones: np.dot of two matrices,
+    and `add_gradients`. With them come the peepholes, as the loops take them.
     """
     p = tuple(params[name] for name in cell.peepholes)
     found = cell.loops(dtype) if cell.loops else None
     if found is None:
-        return partial(forward_loop, cell), partial(backward_loop, cell), np.dot, p
-    return *found, tuple(map(_plain, p))
+        return partial(forward_loop, cell), partial(backward_loop, cell), np.dot, add_gradients, p
+    forward, backward, product, gradients = (partial(run, team) for run in found)
+    return forward, backward, product, gradients, tuple(map(_plain, p))
 
 
 def _plain(array):

@@ -21,6 +21,7 @@ from companion.engine.fingerprint import text_of
 from companion.engine.unroll import Tape, backward_unchecked, forward_unchecked
 from companion.nn import torch_loops
 from companion.nn.cuda_graphs import graphed
+from companion.nn.openmp import team
 from companion.params import shapes
 
 # An operator takes strings, numbers and tensors: it knows a cell by its key.
@@ -78,7 +79,7 @@ def unroll(key, fast, keep_tape, xs, state, weights):
         return graphed(unroll_in_operations, numbers, *arguments)
     params = dict(zip(NAMES[key], map(_array, weights), strict=True))
     first = tuple(map(_array, state))
-    ys, last, *tape = forward_unchecked(cell, params, _array(xs), first, keep_tape)
+    ys, last, *tape = forward_unchecked(cell, params, _array(xs), first, keep_tape, team())
     return list(map(torch.from_numpy, (ys, *last, *(tape if keep_tape else ()))))
 
 
@@ -90,7 +91,7 @@ def unroll_backward(key, fast, dys, dlast, xs, state, weights, tape):
         return graphed(backward_in_operations, dys.numel(), *arguments)
     params = dict(zip(NAMES[key], map(_array, weights), strict=True))
     tape, last = Tape(*map(_array, (xs, *tape))), tuple(map(_array, dlast))
-    grads, dxs, dstate = backward_unchecked(cell, params, tape, _array(dys), last)
+    grads, dxs, dstate = backward_unchecked(cell, params, tape, _array(dys), last, team())
     return list(map(torch.from_numpy, (dxs, *dstate, *grads.values())))
 
 

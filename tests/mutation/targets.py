@@ -136,6 +136,12 @@ TARGETS = (
         share=0.005,
         first=without_a_cache,
     ),
+    Target(
+        tuple(f"companion/{name}.py" for name in ("engine/team", "engine/threads", "nn/openmp")),
+        ("threads",),
+        ("results_are_the_same",),  # every cell would be compiled
+        0.1,
+    ),
     Target(("companion/engine/scalar.py",), ("compiled",), only=("single_numbers",), share=0.01),
     Target(("companion/gru2014.py",), ("gru2014",), share=0.02),
     Target(
