@@ -46,6 +46,9 @@ def test_check_gradients_finds_the_wrong_one(method):
     assert not report.ok
     assert report.errors["a"] <= report.tolerance < report.errors["b"]
     lines = str(report).splitlines()
+    by = "the complex step" if method == "complex" else "central differences"
+    assert lines[0] == f"gradients, by {by}"
+    assert lines[1].index("verdict") == lines[2].index("right") == lines[3].index("WRONG")
     assert lines[1].split() == ["value", "shape", "error", "verdict"]
     bound = "< 1e-12" if method == "complex" else "< 1e-09"
     assert " ".join(lines[2].split()) == f"a (2,) {bound} right"
@@ -73,6 +76,27 @@ def test_a_problem_has_nothing_that_hides_an_error():
         assert problem.dys.all() and all(d.all() for d in problem.dstate)
 
 
+def test_an_error_is_relative_to_what_is_right():
+    x = np.array([1.0, -2.0])
+    for factor, error in ((3, 2), (0.5, 0.5), (-1, 2)):
+        grads = {"x": factor * 2 * x, "none": np.ones(0)}
+        report = check_gradients(lambda v: np.sum(v["x"] ** 2), {"x": x, "none": np.ones(0)}, grads)
+        assert report.errors == {"x": pytest.approx(error, rel=1e-12), "none": 0}
+
+
+@pytest.mark.parametrize("check", [check_cell, check_step])
+def test_a_check_draws_from_the_generator_that_it_is_given_or_from_seed_0(check):
+    def errors(*seed):
+        return check("lstm", **{"rng": np.random.default_rng(s) for s in seed}).errors
+
+    assert errors() == errors(0) != errors(1)
+
+
+def test_a_report_says_what_was_checked():
+    assert str(check_cell("rnn")).startswith("rnn, T = 6, by the complex step\n")
+    assert str(check_step("rnn")).startswith("rnn, one step, by the complex step\n")
+
+
 def test_nan_is_wrong():
     report = check_gradients(lambda v: np.sum(v["a"]), {"a": np.ones(2)}, {"a": np.full(2, np.nan)})
     assert not report.ok
@@ -84,7 +108,10 @@ def test_bad_input():
         check_gradients(np.sum, one, one, "forward")
     with pytest.raises(ValueError, match=r"grads must have the names \['a'\]"):
         check_gradients(np.sum, one, {})
-    with pytest.raises(ValueError, match=r"grads\['a'\] must have shape \(2,\)"):
+    short = replace(CELLS["rnn"], derivative=lambda *values: ((values[0][0],), ()))
+    with pytest.raises(ValueError, match="derivative of rnn must return the tuples"):
+        check_step(short)
+    with pytest.raises(ValueError, match=r"grads\['a'\] must have shape \(2,\), got \(3,\)"):
         check_gradients(np.sum, one, {"a": np.ones(3)})
 
 
