@@ -20,6 +20,9 @@ TILE = 6  # rows
 def over_batch(loop, gates, team, *arguments):
     """Run a compiled loop over all sequences; the first of its arguments is (T, B, gates · H)."""
     T, B, rows = arguments[0].shape
+    if team.size == 1:  # in a call for a single step, jobs would take longer than the loop
+        loop(*arguments, 0, B)
+        return
     # Two rows, since a tile of one takes as long.
     job = Job(lambda low, high: loop(*arguments, low, high), B, 2)
     in_parts([job], T * B * rows * rows // gates, team)
@@ -27,9 +30,11 @@ def over_batch(loop, gates, team, *arguments):
 
 def product(multiply, team, left, right, out):
     """np.dot of two matrices by the compiled `multiply`."""
-    left = left if left.flags.carray else left.copy()
-    job = _product(multiply, left, _ordered(right), out)
-    in_parts([job], out.size * len(right), team)
+    left, right = left if left.flags.carray else left.copy(), _ordered(right)
+    if team.size == 1:
+        multiply(left, right, out)
+    else:
+        in_parts([_product(multiply, left, right, out)], out.size * len(right), team)
     return out
 
 

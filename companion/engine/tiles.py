@@ -63,20 +63,36 @@ class _Vectors:
         self.call(name, ir.VoidType(), value, place, align, inside)
 
     def turned(self, rows):
-        """Of as many vectors as each has numbers: the columns."""
-        d = 1
-        while d < self.count:  # pairs of rows exchange their blocks of d by d numbers
-            keep = [n if not n & d else self.count + n - d for n in range(self.count)]
-            give = [n + d if not n & d else self.count + n for n in range(self.count)]
-            rows = list(rows)
-            for i in range(self.count):
-                if not i & d:
-                    pair = rows[i], rows[i + d]
-                    rows[i], rows[i + d] = (
-                        self.builder.shuffle_vector(*pair, ir.Constant(self.lanes, order))
-                        for order in (keep, give)
-                    )
-            d *= 2
+        """Of as many vectors as each has numbers: the columns.
+
+        By what processors do in one step: numbers change places within 16 bytes, then the 16 bytes.
+        """
+        lane = 16 // self.bytes_each
+        starts, half = range(0, self.count, lane), lane // 2
+        low = [k for n in starts for j in range(n, n + half) for k in (j, self.count + j)]
+        even = [k + j for k in (0, self.count) for n in starts[::2] for j in range(n, n + lane)]
+        within = low, [k + half for k in low]
+        across = even, [k + lane for k in even]
+
+        def mixed(one, other, order):
+            order = ir.Constant(self.lanes, order)
+            return self.builder.shuffle_vector(one, other, order)
+
+        rows = list(rows)
+        for n in starts:
+            group, d = rows[n : n + lane], lane
+            while d > 1:
+                pairs = zip(group[:half], group[half:], strict=True)
+                group = [mixed(*pair, order) for pair in pairs for order in within]
+                d //= 2
+            rows[n : n + lane] = group
+        for n in range(lane):
+            group, d = rows[n::lane], len(starts)
+            while d > 1:
+                pairs = [*zip(group[::2], group[1::2], strict=True)]
+                group = [mixed(*pair, order) for order in across for pair in pairs]
+                d //= 2
+            rows[n::lane] = group
         return rows
 
 
@@ -136,17 +152,19 @@ def block(turned: bool) -> Callable[..., None]:
         K, N = cgutils.unpack_tuple(builder, weight.shape)
         rows, columns = builder.sub(K, k), builder.sub(N, n)
         across, along = (columns, rows) if turned else (rows, columns)
+        inside, none = v.first(along), ir.Constant(ir.VectorType(ir.IntType(1), v.count), None)
         lines = []
         for i in map(INDEX, range(v.count)):
             there = builder.icmp_signed("<", i, across)
-            inside = v.first(builder.select(there, along, INDEX(0)))
             at = (k, builder.add(n, i)) if turned else (builder.add(k, i), n)
-            lines.append(v.load(v.pointer(weight, v.vector, *at), inside))
-        for i, line in enumerate(v.turned(lines) if turned else lines):
-            there = builder.icmp_signed("<", INDEX(i), rows)
-            with builder.if_then(there):
-                place = v.pointer(panel, v.vector, builder.add(k, INDEX(i)), column)
-                builder.store(line, place, align=v.bytes_each)
+            place = v.pointer(weight, v.vector, *at)
+            lines.append(v.load(place, builder.select(there, inside, none)))
+        # What is beyond the last row is written to its place, and then the row itself: no branch.
+        last = builder.sub(rows, INDEX(1))
+        for i, line in reversed([*enumerate(v.turned(lines) if turned else lines)]):
+            row = builder.select(builder.icmp_signed("<", INDEX(i), last), INDEX(i), last)
+            place = v.pointer(panel, v.vector, builder.add(k, row), column)
+            builder.store(line, place, align=v.bytes_each)
         return context.get_dummy_value()
 
     @intrinsic

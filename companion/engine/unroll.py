@@ -6,7 +6,7 @@ elementwise (see `companion.cells.Cell`).
 """
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from typing import NamedTuple, overload
 
 import numpy as np
@@ -84,8 +84,8 @@ def forward_unchecked(
     states = block[: S * (held + 1)].reshape(S, held + 1, B, H)
     kept = block[S * (held + 1) :].reshape(K, held_kept, B, H)
     ys = np.empty((T, B, H), xs.dtype)
-    for s, value in zip(states, first, strict=True):
-        s[0] = value
+    for k, value in enumerate(first):
+        states[k, 0] = value
     run, _, product, _, p = _loops(cell, params, xs.dtype, team)
     weight = _plain(params["weight_hh"])
     b_x, b_h = _biases(cell, params, H)
@@ -99,7 +99,7 @@ def forward_unchecked(
         run(a_x[:n], b_x, b_h, weight, states, kept, at, p, ys[start:stop])
         if not keep_tape:
             states[:, 0] = states[:, n]
-    last = tuple(s[T if keep_tape else 0].copy() for s in states)
+    last = tuple(states[:, T if keep_tape else 0].copy())
     return ys, last, states, kept
 
 
@@ -186,8 +186,12 @@ def _loops(
     found = cell.loops(dtype) if cell.loops else None
     if found is None:
         return partial(forward_loop, cell), partial(backward_loop, cell), np.dot, add_gradients, p
-    forward, backward, product, gradients = (partial(run, team) for run in found)
-    return forward, backward, product, gradients, tuple(map(_plain, p))
+    return *_in_team(found, team), tuple(map(_plain, p))
+
+
+@cache
+def _in_team(loops, team):
+    return tuple(partial(run, team) for run in loops)
 
 
 def _plain(array):
@@ -198,10 +202,11 @@ def _plain(array):
 
 def _biases(cell, params, H):
     """Bias of every input part, which takes the recurrent one in; recurrent bias of split gates."""
-    joint = cell.joint * H
-    b_x = params["bias_ih"].copy()
-    b_x[:joint] += params["bias_hh"][:joint]
-    return b_x, _plain(params["bias_hh"][joint:])
+    b_ih, b_hh, joint = params["bias_ih"], params["bias_hh"], cell.joint * H
+    b_x = b_ih + b_hh
+    if cell.split:
+        b_x[joint:] = b_ih[joint:]
+    return b_x, _plain(b_hh[joint:])
 
 
 def _check_state(name, cell, state, shape, dtype):

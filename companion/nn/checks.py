@@ -41,6 +41,8 @@ def check_nonlinearity(name):
 
 def autocast_dtype(like):
     """The precision that torch.autocast wants of a layer with this weight, or None."""
+    if not torch._C._is_any_autocast_enabled():
+        return None
     kind = like.device.type
     # There are kinds of device that autocast does not know, and float64 it leaves alone.
     on = autocast_knows(kind) and torch.is_autocast_enabled(kind)

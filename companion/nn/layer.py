@@ -194,13 +194,13 @@ class Layer(TorchNames):
             if layer and self.dropout:
                 data = F.dropout(data, self.dropout, self.training)
             parts, outputs = layout.split(data), []
-            for suffix in self._suffixes(layer):
+            for reverse, suffix in enumerate(self._suffixes(layer)):
                 cell_run = partial(run, self._params(suffix, dtype))
-                reverse = suffix.endswith("_reverse")
                 results, last = over_parts(cell_run, parts, firsts[len(lasts)], reverse)
                 values = [layout.join(group) for group in zip(*results, strict=True)]
                 lasts.append(last)
-                outputs.append(values[0].to(data.dtype))  # a trace is in float32 at least
+                output = values[0]  # of a trace it is in float32 at least
+                outputs.append(output if output.dtype == data.dtype else output.to(data.dtype))
                 history[suffix[1:]] = [layout.leave(value) for value in values]
             data = torch.cat(outputs, -1) if len(outputs) > 1 else outputs[0]
         last = tuple(layout.leave_state(torch.stack(s)) for s in zip(*lasts, strict=True))
@@ -208,10 +208,11 @@ class Layer(TorchNames):
 
     def _params(self, suffix, dtype):
         """Parameters of one layer and direction, by the cell's names; missing biases are zero."""
-        params = {}
+        params, own = {}, self._parameters  # where a parameter is found faster than by getattr
         for name in self._names:
             if self.bias or not name.startswith("bias"):
-                params[name] = getattr(self, name + suffix)
+                key = name + suffix
+                params[name] = own[key] if key in own else getattr(self, key)
             else:
                 params[name] = params["weight_hh"].new_zeros(len(params["weight_hh"]))
         if self.recurrent_dropout:
@@ -227,7 +228,8 @@ class Layer(TorchNames):
         B = layout.batch(data)
         sizes = [self.proj_size or H] + [H] * (len(self.cell.states) - 1)
         if hx is None:
-            return [tuple(data.new_zeros((B, size)) for size in sizes)] * count
+            zeros = {size: data.new_zeros((B, size)) for size in set(sizes)}
+            return [tuple([zeros[size] for size in sizes])] * count
         shapes = [(count, B, size) if layout.batched else (count, size) for size in sizes]
         names = [f"{name}0" for name in self.cell.states]
         state = check_state(hx, dict(zip(names, shapes, strict=True)), weight)
