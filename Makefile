@@ -113,6 +113,7 @@ bench: $(VENV)/.test ## time the cells against other code, into companion/data/b
 	@$(BIN)/python -m benchmarks.batches
 	@$(BIN)/python -m benchmarks.serving
 	@$(BIN)/python -m benchmarks.map
+	@$(BIN)/python -m benchmarks.whole_model
 
 constraints: $(VENV)/.test ## resolve all dependencies anew, into constraints.txt
 	@$(INSTALL) '.[lock]'
