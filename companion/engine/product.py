@@ -40,20 +40,14 @@ def fill(panel, weight, column):
 
 
 @njit(error_model="numpy")
-def pack_into(panels, weight):
-    """`pack` into room that is there: panels (P, K or more, W). Returns what is filled of it."""
-    packed = panels[:, : len(weight)]
-    for p in range(len(packed)):
-        fill(packed[p], weight, p * packed.shape[2])
-    return packed
-
-
-@njit(error_model="numpy")
 def pack(weight):
     """The panels (P, K, W) of a weight (K, N), the last filled up with zeros."""
     K, N = weight.shape
     W = PANEL // weight.itemsize
-    return pack_into(np.empty(((N + W - 1) // W, K, W), weight.dtype), weight)
+    packed = np.empty(((N + W - 1) // W, K, W), weight.dtype)
+    for p in range(len(packed)):
+        fill(packed[p], weight, p * W)
+    return packed
 
 
 @njit(error_model="numpy")
@@ -117,7 +111,7 @@ def add_gradients(da, xs, hs, d_ih, d_hh, d_bias):
     """
     K, M = da.shape
     turned = np.empty((ROWS, TURNED), da.dtype)
-    panels_xs, panels_hs = pack(xs), pack(hs)
+    packed_xs, packed_hs = pack(xs), pack(hs)
     for m in range(0, M, ROWS):
         for k in range(0, K, TURNED):
             # A column's numbers are far apart, and every tile would ask for them again.
@@ -125,8 +119,8 @@ def add_gradients(da, xs, hs, d_ih, d_hh, d_bias):
             fill(turned[: len(part)], part, 0)
             n = part.shape[1]
             rows = turned[: len(part), :n]
-            add_product(rows, panels_xs[:, k : k + n], d_ih[m : m + ROWS])
-            add_product(rows, panels_hs[:, k : k + n], d_hh[m : m + ROWS])
+            add_product(rows, packed_xs[:, k : k + n], d_ih[m : m + ROWS])
+            add_product(rows, packed_hs[:, k : k + n], d_hh[m : m + ROWS])
             add_sums(rows, d_bias[m : m + ROWS])
 
 

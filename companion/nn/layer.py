@@ -53,6 +53,7 @@ class Layer(TorchNames):
     while training; the others are multiplied by 1 / (1 - p) (Merity, Keskar and Socher 2018, after
     the DropConnect of Wan et al. 2013).
     compiled: whether to run compiled loops on a CPU where numba is installed, else plain NumPy.
+    They take up to torch.get_num_threads() threads, with the same results for every number.
     Raises ValueError naming the argument that does not fit, what it is and what is wanted.
 
     A subclass needs no more than a `cell`, which may be a `companion.Cell` of your own.
