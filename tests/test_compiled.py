@@ -174,15 +174,20 @@ def test_a_readers_own_cell_compiles():
 
 ONE_RUN = """
 import numpy as np
-from companion import CELLS, compiled, forward, init
-cell = compiled(CELLS["rnn"])
-params, xs = init(cell, 2, 3, np.random.default_rng(0)), np.ones((4, 1, 2))
-wanted = forward(CELLS["rnn"], params, xs)[0]
-np.testing.assert_allclose(forward(cell, params, xs)[0], wanted, atol=1e-13)
-if found := cell.loops(xs.dtype):
-    forward_loop, _, product, _ = found
-    for loop in (forward_loop.args[0], product.args[0]):
-        assert len(loop.signatures) == 1  # the call took what was compiled for it
+import sys
+from companion import CELLS, backward, compiled, forward, init
+params, xs = init(CELLS["rnn"], 2, 3, np.random.default_rng(0)), np.ones((4, 1, 2))
+
+def results(cell):
+    ys, _, tape = forward(cell, params, xs)
+    return ys, backward(cell, params, tape, np.ones_like(ys))[1]
+
+for found, wanted in zip(results(compiled(CELLS["rnn"])), results(CELLS["rnn"])):
+    np.testing.assert_allclose(found, wanted, atol=1e-13)
+for name in [name for name in sys.modules if name.startswith("companion_rnn_")]:
+    pair = ("forward", "multiply") if "forward" in name else ("backward", "gradients")
+    for loop in pair:  # the call took what was compiled for it
+        assert len(getattr(sys.modules[name], loop).signatures) == 1
 """
 # From here on no file may hold more bytes: what a full disk and a quota do, without either.
 FULL = """
@@ -226,8 +231,22 @@ def kept(folder):
 def cache(tmp_path_factory):
     """A folder in which one process has compiled."""
     folder = tmp_path_factory.mktemp("cache")
-    assert one_run(folder) == "companion: compiling rnn for float64, once\n"
+    assert one_run(folder).splitlines() == [
+        "companion: compiling rnn for float64, once",
+        "companion: compiling the derivative of rnn for float64, once",
+    ]
     return folder
+
+
+def test_a_network_that_never_goes_back_compiles_no_derivative(tmp_path, monkeypatch, capfd):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    cell = compiled(replace(CELLS["rnn"], name="forwards"))
+    params, xs = init(cell, 2, 3, np.random.default_rng(0)), np.ones((4, 1, 2))
+    _, _, tape = forward(cell, params, xs)
+    assert capfd.readouterr().err == "companion: compiling forwards for float64, once\n"
+    backward(cell, params, tape, np.ones((4, 1, 3)))
+    said = "companion: compiling the derivative of forwards for float64, once\n"
+    assert capfd.readouterr().err == said
 
 
 def test_a_second_process_takes_what_the_first_compiled(cache):
@@ -249,11 +268,13 @@ def test_a_damaged_cache_is_left_and_removed(cache, tmp_path, pattern, share):
 
 def test_a_damaged_source_is_written_again(cache, tmp_path):
     shutil.copytree(cache, tmp_path, dirs_exist_ok=True)
-    (source,) = tmp_path.rglob("*.py")
-    text = source.read_bytes()
-    source.write_bytes(b"")
+    sources = [*tmp_path.rglob("*.py")]
+    texts = [source.read_bytes() for source in sources]
+    assert len(texts) == 2
+    for source in sources:
+        source.write_bytes(b"")
     one_run(tmp_path)
-    assert source.read_bytes() == text and kept(tmp_path)
+    assert [source.read_bytes() for source in sources] == texts and kept(tmp_path)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs limits of the system")
@@ -371,6 +392,11 @@ def test_a_changed_global_leaves_no_old_kernel_running(tmp_path, monkeypatch):
     scope["x"] = np.float32(0.7)
     with pytest.raises(ValueError, match="has changed since"):
         forward(later, params, xs)
+    halfway = compiled(replace(cell, name="not gone back yet"))
+    _, _, tape = forward(halfway, params, xs)
+    scope["x"] = np.float32(0.8)
+    with pytest.raises(ValueError, match="has changed since"):
+        backward(halfway, params, tape, np.ones((1, 1, 3)))
 
 
 def test_what_cannot_be_told_apart_is_refused():

@@ -28,10 +28,10 @@ def compiled(cell: Cell | str) -> Cell:
     """The cell with compiled loops, accepted wherever a cell is; float32 and float64.
 
     cell: an entry of `CELLS` or its name, or a `Cell` of your own, whose step and derivative also
-    work on single numbers. It compiles when it first meets a precision (several seconds, and it
-    says so) and keeps the result in the folder of `cache_folder` for later processes. Where nothing
-    can be kept there, each process compiles for itself; with NUMBA_DISABLE_JIT=1 it runs as plain
-    NumPy.
+    work on single numbers. It compiles when it first meets a precision, and its derivative at the
+    first way back: each takes seconds, and it says so. It keeps the results in the folder of
+    `cache_folder` for later processes. Where nothing can be kept there, each process compiles for
+    itself; with NUMBA_DISABLE_JIT=1 it runs as plain NumPy.
     What step and derivative read from outside, numbers and arrays included, is part of what is
     compiled: change it, and call `compiled` again.
     Complex input, as in the gradient check, runs as plain NumPy.
@@ -63,42 +63,54 @@ def cache_folder() -> Path:
 
 def _build(cell, digest, dtype):
     from numba import config
-    from numba.core.errors import NumbaError
 
     dtype = np.dtype(dtype)
     # Numba sets its settings while it loads.
     disabled = config.DISABLE_JIT  # type: ignore[attr-defined]
     if dtype not in (np.float32, np.float64) or disabled:
         return None
+    from companion.engine.threads import gradients, over_batch, product
+
+    gates, split = len(cell.gates), bool(cell.split)
+    # A network in use never goes back, and need not wait for the derivative.
+    of = cache(partial(_part, cell, digest, dtype))
+    return (
+        lambda *arguments: over_batch(of("forward")[0], gates, *arguments),
+        lambda *arguments: over_batch(of("backward")[0], gates, *arguments),
+        lambda *arguments: product(of("forward")[1], *arguments),
+        lambda *arguments: gradients(of("backward")[1], of("forward")[1], split, *arguments),
+    )
+
+
+def _part(cell, digest, dtype, part):
+    """The loop over time of a part, "forward" or "backward", and the product that goes with it."""
+    from numba.core.errors import NumbaError
+
     if fingerprint(cell) != digest:
         raise ValueError(
             f"what step or derivative of {cell.name} reads has changed since compiled(cell): "
             "call it again"
         )
-    source = loop_source(cell)
+    source = loop_source(cell)[part]
     digest = hashlib.sha256((source + digest).encode()).hexdigest()[:16]
-    name = f"{cell.name}_{dtype}_{digest}"
+    name = f"{cell.name}_{part}_{dtype}_{digest}"
     try:
-        loops = _compile_kept(cell, dtype, name, source)
+        loops = _compile_kept(cell, dtype, part, name, source)
     except NumbaError:  # the cell's own
         raise
     except Exception as error:  # whatever else: a broken cache never stops anyone
-        _say(f"compiling {cell.name} for {dtype}, without a cache ({error})")
-        loops = _compile(cell, dtype, _loops(cell, dtype, name, source))
+        _say(f"compiling {_title(cell, dtype, part)}, without a cache ({error})")
+        loops = _compile(cell, dtype, part, _loops(cell, dtype, part, name, source))
     for loop in loops:
         loop.disable_compile()  # else it would be compiled again for each layout of memory
-    from companion.engine.threads import gradients, over_batch, product
-
-    forward, backward, multiply, add = loops
-    return (
-        partial(over_batch, forward, len(cell.gates)),
-        partial(over_batch, backward, len(cell.gates)),
-        partial(product, multiply),
-        partial(gradients, add, multiply, bool(cell.split)),
-    )
+    return loops
 
 
-def _compile_kept(cell, dtype, name, source):
+def _title(cell, dtype, part):
+    return f"{'the derivative of ' if part == 'backward' else ''}{cell.name} for {dtype}"
+
+
+def _compile_kept(cell, dtype, part, name, source):
     """The compiled loops from the cache, or compiled and kept there."""
     kept = cache_folder() / "__pycache__"  # beside the source, where numba looks
     kept.mkdir(parents=True, exist_ok=True)
@@ -107,14 +119,14 @@ def _compile_kept(cell, dtype, name, source):
     path = kept.parent / f"{name}.py"
     if not path.exists() or path.read_bytes() != source.encode():
         path.write_bytes(source.encode())
-    loops = _loops(cell, dtype, path, source)
+    loops = _loops(cell, dtype, part, path, source)
     for loop in loops:
         loop.enable_caching()
     files = list(Path(loops[0].stats.cache_path).glob(f"{name}.*.nb*"))
     if not files:
-        _say(f"compiling {cell.name} for {dtype}, once")
+        _say(f"compiling {_title(cell, dtype, part)}, once")
     try:
-        return _compile(cell, dtype, loops)
+        return _compile(cell, dtype, part, loops)
     except Exception:
         for file in files:  # cut off, it may be: the next process makes it anew
             with suppress(OSError):
@@ -122,14 +134,14 @@ def _compile_kept(cell, dtype, name, source):
         raise
 
 
-def _compile(cell, dtype, loops):
-    for loop, signature in zip(loops, _signatures(cell, dtype), strict=True):
+def _compile(cell, dtype, part, loops):
+    for loop, signature in zip(loops, _signatures(cell, dtype)[part], strict=True):
         try:
             loop.compile(signature)
         except OSError as error:
             if not loop.signatures:
                 raise
-            _say(f"{cell.name} could not be kept ({error})")  # but it is compiled
+            _say(f"{_title(cell, dtype, part)} could not be kept ({error})")  # but it is compiled
     return loops
 
 
@@ -137,7 +149,7 @@ def _say(what):
     print(f"companion: {what}", file=sys.stderr, flush=True)
 
 
-def _loops(cell, dtype, path, source):
+def _loops(cell, dtype, part, path, source):
     """What the generated source defines, not compiled yet; path: where it is, or its name."""
     module: Any = ModuleType(f"companion_{Path(path).stem}")
     sys.modules[module.__name__] = module  # numba looks there for what it takes from its cache
@@ -145,7 +157,9 @@ def _loops(cell, dtype, path, source):
     module.derivative = _scalar(cell.derivative, dtype.type)
     module.FAST = FAST
     exec(compile(source, path, "exec"), vars(module))
-    return module.forward, module.backward, module.multiply, module.gradients
+    if part == "forward":
+        return module.forward, module.multiply
+    return module.backward, module.gradients
 
 
 def _signatures(cell, dtype):
@@ -163,7 +177,8 @@ def _signatures(cell, dtype):
     forward = (array(3), array(1), array(1), array(2, "A"), *tape, p, array(3), *batch)
     backward = (array(3), array(3), array(2, "A"), *tape, array(3), array(3), p, array(3), *batch)
     matrix = array(2, "A")
-    return forward, backward, (matrix,) * 3, (*(matrix,) * 5, array(1, "A"))
+    gradients = *(matrix,) * 5, array(1, "A")
+    return {"forward": (forward, (matrix,) * 3), "backward": (backward, gradients)}
 
 
 def _scalar(function, number):

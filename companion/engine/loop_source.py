@@ -11,23 +11,23 @@ from numba import njit
 from companion.engine.product import add_gradients, add_product, add_unpacked, pack, product
 
 W = {W}
-
-
+'''
+MULTIPLY = """
 @njit(error_model='numpy', nogil=True)
 def multiply(left, right, result):
     product(left, right, result)
-
-
+"""
+GRADIENTS = """
 @njit(error_model='numpy', nogil=True)
 def gradients(da, xs, hs, d_ih, d_hh, d_bias):
     add_gradients(da, xs, hs, d_ih, d_hh, d_bias)
+"""
 
-'''
 
+def loop_source(cell: Cell) -> dict[str, str]:
+    """Python texts, "forward" and "backward", of the loops for a cell with these gates and so on.
 
-def loop_source(cell: Cell) -> str:
-    """Python text of the two loops for a cell with these gates, states, kept values, peepholes.
-
+    Each has the loop and the product of matrices that goes with it.
     The loops work on the sequences from `low` to `high` of the batch.
     A row is worked in blocks of at most W units, which are copied into one array, worked on, and
     copied out of another: so the compiler need not compare all arrays of the cell with one another
@@ -102,8 +102,9 @@ def loop_source(cell: Cell) -> str:
     body += [f"    y{S + k}[j] = new[1][{k}]" for k in range(K)]
     targets = [*enumerate(new + kept), (0, unit("ys[t, b]"))]
     body += [line for k, target in targets for line in copy_out(target, k)]
-    lines = [
+    forward = [
         HEADER,
+        MULTIPLY,
         "",
         "@njit(error_model='numpy', fastmath=FAST, nogil=True)",
         "def forward(a_x, b_x, b_h, weight, states, kept, start, p, ys, low, high):",
@@ -143,8 +144,9 @@ def loop_source(cell: Cell) -> str:
     body += ["for j in range(n):", f"    new = derivative({', '.join(groups)})"]
     body += [f"    y{k}[j] = {result}" for k, result in enumerate(results)]
     body += [line for target in targets for line in copy_out(*target)]
-    lines += [
-        "",
+    backward = [
+        HEADER,
+        GRADIENTS,
         "",
         "@njit(error_model='numpy', fastmath=FAST, nogil=True)",
         "def backward(da_x, da_h, weight, states, kept, start, dys, dstate, p, dp, low, high):",
@@ -162,4 +164,4 @@ def loop_source(cell: Cell) -> str:
         *recurrent("da_h[t, low:high, :]", "dstate[0, low:high]"),
         "",
     ]
-    return "\n".join(lines)
+    return {"forward": "\n".join([*forward, ""]), "backward": "\n".join(backward)}
