@@ -212,8 +212,8 @@ class Layer(TorchNames):
         params, own = {}, self._parameters  # where a parameter is found faster than by getattr
         for name in self._names:
             if self.bias or not name.startswith("bias"):
-                key = name + suffix
-                params[name] = own[key] if key in own else getattr(self, key)
+                value = own.get(name + suffix)
+                params[name] = getattr(self, name + suffix) if value is None else value
             else:
                 params[name] = params["weight_hh"].new_zeros(len(params["weight_hh"]))
         if self.recurrent_dropout:

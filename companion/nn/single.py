@@ -87,16 +87,22 @@ class SingleCell(NotQuantized):
             state = (input.new_zeros((*batch, H)),) * len(names)
         else:
             state = check_state(hx, dict.fromkeys(names, (*batch, H)), weight)
-        dtype = autocast_dtype(weight) or input.dtype
-        params = {name: self._parameter(name).to(dtype) for name in NAMES[self._key]}
-        x, *state = (v.to(dtype).reshape(-1, v.shape[-1]) for v in (input, *state))
-        _, last = unroll(self._key, params, x.unsqueeze(0), tuple(state))
-        last = tuple(value.view(*batch, H) for value in last)
+        params = {name: self._parameter(name, weight) for name in NAMES[self._key]}
+        dtype = autocast_dtype(weight)
+        if dtype is not None:
+            params = {name: value.to(dtype) for name, value in params.items()}
+            input, *state = (value.to(dtype) for value in (input, *state))
+        if not batch:
+            input, *state = (value.unsqueeze(0) for value in (input, *state))
+        _, last = unroll(self._key, params, input.unsqueeze(0), tuple(state))
+        if not batch:
+            last = tuple(value.squeeze(0) for value in last)
         return last if len(last) > 1 else last[0]
 
-    def _parameter(self, name):
-        value = getattr(self, name)
-        return self.weight_hh.new_zeros(len(self.weight_hh)) if value is None else value
+    def _parameter(self, name, like):
+        own = self._parameters  # where a parameter is found faster than by getattr
+        value = own[name] if name in own else getattr(self, name)
+        return like.new_zeros(len(like)) if value is None else value
 
 
 class RNNCell(SingleCell):
