@@ -11,6 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SITE = ROOT / "_build" / "html"
+FIREFOX = os.environ.get("FIREFOX")  # a program: what Chromium alone can do is then left out
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 FLAGS = [
     "--headless",
@@ -55,7 +56,15 @@ def address():
 
 
 @pytest.fixture(scope="session")
-def launch():
+def playwright():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def launch(playwright):
     """Starts headless Chromium with more flags; without one the test is skipped, except in CI."""
     names = [os.environ.get("CHROMIUM"), *BROWSERS]
     program = next((found for name in names if name and (found := shutil.which(name))), None)
@@ -64,19 +73,25 @@ def launch():
         if os.environ.get("CI"):
             pytest.fail(message)
         pytest.skip(message)
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium
-        yield lambda *flags: chromium.launch(executable_path=program, args=[*FLAGS, *flags])
+    chromium = playwright.chromium
+    return lambda *flags: chromium.launch(executable_path=program, args=[*FLAGS, *flags])
 
 
 @pytest.fixture(scope="session")
-def browser(launch):
-    """Headless Chromium."""
-    chromium = launch()
-    yield chromium
-    chromium.close()
+def browser(request, playwright):
+    """Headless Chromium, or Firefox."""
+    if FIREFOX:
+        started = playwright.firefox.launch(channel="moz-firefox", executable_path=FIREFOX)
+    else:
+        started = request.getfixturevalue("launch")()
+    yield started
+    started.close()
+
+
+def show_as_printed(tab):
+    if FIREFOX:
+        pytest.skip("Playwright shows a page as it is printed in Chromium alone")
+    tab.emulate_media(media="print")
 
 
 class Visit:

@@ -1,7 +1,7 @@
 """Every page of the built book, as a browser shows it."""
 
 import pytest
-from conftest import SITE
+from conftest import SITE, show_as_printed
 
 WIDTHS = (390, 320)
 
@@ -236,7 +236,7 @@ def test_arrow_keys_turn_pages_and_scroll_boxes(visit):
 
 def test_print_shows_all_of_the_code(visit):
     tab = visit.open("book/algorithm/backward.html")
-    tab.emulate_media(media="print")
+    show_as_printed(tab)
     tab.evaluate("() => window.dispatchEvent(new Event('beforeprint'))")
     cut = tab.evaluate(
         """() => [...document.querySelectorAll(".bd-article pre")]

@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import ROOT, SITE, Visit, pages
+from conftest import ROOT, SITE, Visit, pages, show_as_printed
 from test_browser import overflow, violations
 
 from companion import CELLS, backward, forward, init
@@ -236,11 +236,11 @@ def test_figure_wakes_in_its_place_and_can_be_read_by_all(visit, axe, path, name
         )
         if abs(asleep - awake) > 1:
             problems.append(f"at {width} px {asleep} px high asleep, {awake} px awake")
-    tab.emulate_media(media="print")
-    assert twin.locator("img").first.is_visible()
-    assert not twin.locator(".computed-live").is_visible()
     problems += visit.problems
     assert not problems, "\n".join(problems)
+    show_as_printed(tab)
+    assert twin.locator("img").first.is_visible()
+    assert not twin.locator(".computed-live").is_visible()
 
 
 @pytest.mark.parametrize(("path", "name"), [place for place in PLACES if trained(place[1])])
