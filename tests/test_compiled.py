@@ -71,7 +71,7 @@ def test_products_of_all_sizes_and_layouts(dtype, tolerance):
     rng = np.random.default_rng(0)
     product = partial(COMPILED["rnn"].loops(dtype)[2], ALONE)
     sizes = [(M, 5, N) for M in range(8) for N in (0, 1, 31, 33, 64)]
-    sizes += [(3, 0, 2), (ROWS + 1, 2 * TERMS + 1, 3), (2, TERMS, 130)]
+    sizes += [(3, 0, 2), (ROWS + 1, 2 * TERMS + 1, 3), (2, TERMS, 130), (14, 5, 33)]
     for M, K, N in sizes:
         left, right = rng.normal(size=(M, K)), rng.normal(size=(K, N))
         wanted = left @ right

@@ -19,6 +19,7 @@ from companion.engine.tiles import PANEL, block, tile
 # so many terms where the rows have to be turned.
 ROWS, TERMS, TURNED = 144, 512, 128
 _six, _four, _two, _one = map(tile, (6, 4, 2, 1))
+_twelve_halves = tile(12, PANEL // 2)  # of a panel that is half empty
 _along_rows, _along_columns = block(turned=False), block(turned=True)
 
 
@@ -56,6 +57,9 @@ def add_panel(rows, panel, result, column):
     B, N = result.shape
     size = min(panel.shape[1], N - column)
     b = 0
+    while 2 * size <= panel.shape[1] and b + 12 <= B:
+        _twelve_halves(rows, b, panel, result, column, size)
+        b += 12
     while b + 6 <= B and b + 8 != B:  # two rows alone would leave most registers empty
         _six(rows, b, panel, result, column, size)
         b += 6

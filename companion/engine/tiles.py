@@ -96,9 +96,10 @@ class _Vectors:
         return rows
 
 
-def tile(count: int) -> Callable[..., None]:
+def tile(count: int, width: int = PANEL) -> Callable[..., None]:
     """The function that adds `count` rows, from `row` on, times a panel (K, W) to a result.
 
+    width: of the panel's columns that are taken, in bytes.
     column: the panel's first in the result; size: how many of its W columns the result has.
     """
 
@@ -108,7 +109,7 @@ def tile(count: int) -> Callable[..., None]:
             context.make_array(types_of[n])(context, builder, arguments[n]) for n in (0, 2, 3)
         )
         row, column, size = arguments[1], arguments[4], arguments[5]
-        v = _Vectors(context, builder, types_of[0], PANEL)
+        v = _Vectors(context, builder, types_of[0], width)
         inside = v.first(size)
         at = [builder.add(row, INDEX(i)) for i in range(count)]
         places = [v.pointer(result, v.vector, i, column) for i in at]
