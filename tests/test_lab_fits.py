@@ -636,20 +636,31 @@ def test_demand_is_judged_by_the_middle_quantile_and_the_interval_by_both_ends(m
     def below(times):  # k half hours of day k of the test are below the interval
         return np.arange(48) < times[:, None] - energy.TEST[0]
 
+    late = np.arange(48) == 47  # and the last one of each day is above it
+
     def forecasts(job, series, workday, split):
         y = series[split.test + 1, :48]
-        return np.stack([y + np.where(below(split.test), 0.01, -0.03), y + 0.02, y + 0.05], -1)
+        return np.stack(
+            [
+                y + np.where(below(split.test), 0.01, -0.03),
+                y + 0.02,
+                y + np.where(late, -0.01, 0.05),
+            ],
+            -1,
+        )
 
     monkeypatch.setattr(energy, "forecasts", forecasts)
     found = energy.outcome({"method": "boosting", "seed": 0})
     y, outside = energy.load_demand().demand[energy.TEST + 1], below(energy.TEST)
     assert found["mae"] == 0.02 and found["mape"] == pytest.approx(2 * (1 / y).mean(), abs=1e-4)
     assert found["by day"] == [0.02] * len(y) and found["by half hour"] == [0.02] * 48
-    assert found["covered by day"] == [48 - min(k, 48) for k in range(len(y))]
-    assert found["width"] == pytest.approx(0.08 - 0.04 * outside.mean(), abs=1e-5)
+    assert found["covered by day"] == [47 - min(k, 47) for k in range(len(y))]
+    width = 0.08 - 0.04 * outside.mean() - 0.06 / 48
+    assert found["width"] == pytest.approx(width, abs=1e-5)
     # Each end costs its distance by the level of the one below, but where it is on the other side.
     assert energy.LEVELS == (0.1, 0.5, 0.9)
-    costs = np.where(outside, 0.9 * 0.01, 0.1 * 0.03) + 0.5 * 0.02 + 0.1 * 0.05
+    costs = np.where(outside, 0.9 * 0.01, 0.1 * 0.03) + 0.5 * 0.02
+    costs += np.where(late, 0.9 * 0.01, 0.1 * 0.05)
     np.testing.assert_allclose(found["pinball by day"], costs.mean(1) / 3, rtol=0, atol=1e-5)
     assert energy.outcome({"choice": True, "method": "boosting", "seed": 0}) == {"mae": 0.02}
 

@@ -382,8 +382,8 @@ def test_the_gradient_of_a_counter_is_that_of_its_loss():
 
 
 def test_how_a_counter_is_trained(monkeypatch):
-    """Two updates: what is drawn, clipped and remembered, and what is stored of it."""
-    monkeypatch.setattr(counters, "SETTINGS", counters.SETTINGS | {"updates": 2, "farthest": 2})
+    """What is drawn, clipped and remembered, and what is stored of it: the last 100 losses."""
+    monkeypatch.setattr(counters, "SETTINGS", counters.SETTINGS | {"updates": 102, "farthest": 2})
     drawn, clips, steps = [], [], []
     for name, watched in {
         "anbn": lambda old, *call: drawn.append(call[1:]) or old(*call),
@@ -392,12 +392,18 @@ def test_how_a_counter_is_trained(monkeypatch):
     }.items():
         old = getattr(counters, name)
         monkeypatch.setattr(counters, name, lambda *call, f=watched, o=old: f(o, *call))
-    losses = iter((1.0, 3.0))
-    gradients = counters.gradients
-    monkeypatch.setattr(counters, "gradients", lambda *call: (next(losses), gradients(*call)[1]))
+    losses = iter([9.0, 9.0, *[1.0, 3.0] * 50])
+    own = []  # gradients of the first batch, for all others, too
+
+    def gradients(*call, gradients=counters.gradients):
+        own.extend([] if own else [gradients(*call)[1]])
+        return next(losses), own[0]
+
+    monkeypatch.setattr(counters, "gradients", gradients)
     found = counters.outcome({"seed": 3})
-    assert drawn[:2] == [(16, 10, 1)] * 2 and clips == [1, 1] and found["loss"] == 2
-    assert [(lr, memory and memory[0]) for *_, memory, lr in steps] == [(0.01, None), (0.01, 1)]
+    assert drawn[:2] == [(16, 10, 1)] * 2 and clips == [1] * 102 and found["loss"] == 2
+    before = [None, *range(1, 102)]
+    assert [(lr, memory and memory[0]) for *_, memory, lr in steps] == [(0.01, n) for n in before]
     rng = np.random.default_rng(3)
     first = init(CELLS["lstm"], 3, 6, rng)
     forget = [gate(CELLS["lstm"], p["bias_ih"], "f") for p in (steps[0][0], first)]

@@ -160,7 +160,7 @@ def person(name, seed, many=50):
     return Person(name, Recordings(waves, np.arange(many) % 10))
 
 
-def test_an_utterance_sounds_as_its_ways_say():
+def test_an_utterance_sounds_as_its_ways_say(monkeypatch):
     waves = [np.sin(np.arange(2400) * f) for f in (0.3, 0.7, 1.1)]
     digits = np.array([4, 0, 9])
     plain = digit_strings.utterance(waves, digits, (), np.random.default_rng(0))
@@ -179,6 +179,13 @@ def test_an_utterance_sounds_as_its_ways_say():
     np.testing.assert_array_equal(steps[1], plain.x[4:8].ravel())
     noisy = digit_strings.utterance(waves, digits, ("noise",), np.random.default_rng(0))
     assert noisy.x.shape == plain.x.shape and 0.05 < np.abs(noisy.x - plain.x).mean() < 1.5
+    levels = []
+    monkeypatch.setattr(
+        digit_strings, "add_noise", lambda wave, level, _: levels.append(level) or wave
+    )
+    for seed in range(20):
+        digit_strings.utterance(waves, digits, ("noise",), np.random.default_rng(seed))
+    assert 10 < min(levels) < 15 and 35 < max(levels) < 40  # decibels below the voice
 
 
 def test_a_room_has_silence_noise_and_a_loudness():
@@ -250,7 +257,9 @@ def test_a_network_hears_every_recording_once_an_epoch(framewise_too, fit, monke
     people = [person("a", 0), person("b", 1)]
     model, losses = digit_networks.train(people, ("noise",), 5, 6, framewise_too)
     called, options = fit.called, fit.called.options
-    assert losses == [3, 2, 1] and called.model is model and model.readout.out_features == 11
+    assert losses == [3, 2, 1] and called.model is model
+    sizes = (model.lstm.input_size, model.lstm.hidden_size, model.readout.out_features)
+    assert sizes == (4 * 26, digit_networks.SETTINGS["H"], 11)
     assert (options.epochs, options.clip, options.batch_dim, options.seed) == (6, 5, (1, 0), 5)
     assert called.loss is (digit_networks.frame_loss if framewise_too else recogniser.loss)
     updates = [rate / 0.007 for rate in rates(options, 30)]
