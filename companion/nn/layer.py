@@ -45,7 +45,8 @@ class Layer(TorchNames):
     proj_size: numbers of h, P, fewer than units: h = W_hr m, where m is what the cell puts out
     (Sak, Senior and Beaufays 2014); 0 is without. Not for a cell such as the GRU that reads h
     elementwise. For large H and small P a step takes longer than in torch.nn.LSTM, which does
-    5 H P multiplications for a sequence where this layer does 4 H².
+    5 H P multiplications for a sequence where this layer does 4 H²; and every call does 4 H² P
+    before its first step, which is much where there is but one.
     forget_bias: first bias of the gate that forgets (`Cell.forgets`; for a GRU the update gate),
     bias_ih and bias_hh together; None leaves both random. 1 keeps memory open from the start
     (Jozefowicz, Zaremba and Sutskever 2015).
