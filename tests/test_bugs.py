@@ -105,8 +105,8 @@ ENGINE = {
     ),
     "recurrent biases of other gates": (
         "_biases",
-        'params["bias_hh"][:joint]',
-        'params["bias_hh"][:joint][::-1]',
+        "b_ih + b_hh",
+        "b_ih + b_hh[::-1]",
     ),
 }
 

@@ -174,11 +174,12 @@ def _signatures(cell, dtype):
     p = types.BaseTuple.from_types([array(1)] * len(cell.peepholes))
     tape = array(4), array(4), types.int64
     batch = types.int64, types.int64
-    forward = (array(3), array(1), array(1), array(2, "A"), *tape, p, array(3), *batch)
+    forward = (array(3), array(1), array(1), array(2, "A"), *tape, p, *batch)
     backward = (array(3), array(3), array(2, "A"), *tape, array(3), array(3), p, array(3), *batch)
     matrix = array(2, "A")
-    gradients = *(matrix,) * 5, array(1, "A")
-    return {"forward": (forward, (matrix,) * 3), "backward": (backward, gradients)}
+    multiply = matrix, matrix, array(2), types.int64, types.int64
+    gradients = *(matrix,) * 3, array(2), array(2), array(1)
+    return {"forward": (forward, multiply), "backward": (backward, gradients)}
 
 
 def _scalar(function, number):

@@ -14,8 +14,8 @@ W = {W}
 '''
 MULTIPLY = """
 @njit(error_model='numpy', nogil=True)
-def multiply(left, right, result):
-    product(left, right, result)
+def multiply(left, right, result, low, high):
+    product(left, right, result, low, high)
 """
 GRADIENTS = """
 @njit(error_model='numpy', nogil=True)
@@ -90,8 +90,9 @@ def loop_source(cell: Cell) -> dict[str, str]:
     ]
 
     sources: list[tuple[str, ...]]
-    sums = [gate("a_h[b - low]", k) for k in range(joint if split else 0)]
-    sources = [(gate("a_x[t, b]", k), gate("b_x", k), *sums[k : k + 1]) for k in range(joint)]
+    sources = [
+        (gate("a_x[t, b]", k), gate("a_h[b - low]", k), gate("b_x", k)) for k in range(joint)
+    ]
     sources += [(gate("a_x[t, b]", joint + k), gate("b_x", joint + k)) for k in range(split)]
     sources += [(gate("a_h[b - low]", joint + k), gate("b_h", k)) for k in range(split)]
     sources += [(row,) for row in carry + p]
@@ -100,29 +101,27 @@ def loop_source(cell: Cell) -> dict[str, str]:
     body += [f"    new = step({group(0, A)}, {group(A, C)}, {group(A + C, P)})"]
     body += [f"    y{k}[j] = new[0][{k}]" for k in range(S)]
     body += [f"    y{S + k}[j] = new[1][{k}]" for k in range(K)]
-    targets = [*enumerate(new + kept), (0, unit("ys[t, b]"))]
-    body += [line for k, target in targets for line in copy_out(target, k)]
+    body += [line for k, target in enumerate(new + kept) for line in copy_out(target, k)]
     forward = [
         HEADER,
         MULTIPLY,
         "",
         "@njit(error_model='numpy', fastmath=FAST, nogil=True)",
-        "def forward(a_x, b_x, b_h, weight, states, kept, start, p, ys, low, high):",
+        "def forward(a_x, b_x, b_h, weight, states, kept, start, p, low, high):",
         "    T, B, rows = a_x.shape",
         "    H = states.shape[3]",
         *tape,
         "    weight = weight.T",
         pack_once,
-        "    a_h = np.empty((high - low, rows), a_x.dtype)" if split else "",
+        "    a_h = np.empty((high - low, rows), a_x.dtype)",
         f"    x = np.empty({len(sources)} * W, a_x.dtype)",
         f"    y = np.empty({S + K} * W, a_x.dtype)",
         *blocks("x", len(sources)),
         *blocks("y", S + K),
         "    for t in range(T):",
         "        u = min(t, kept.shape[1] - start - 1)",
-        # Where no gate is split, the product is added to the input's part where that is.
-        "        a_h[:] = 0" if split else "",
-        *recurrent("state0[t, low:high, :]", "a_h" if split else "a_x[t, low:high, :]"),
+        "        a_h[:] = 0",
+        *recurrent("state0[t, low:high, :]", "a_h"),
         *over_units,
         *indented(body),
     ]

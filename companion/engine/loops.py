@@ -6,8 +6,8 @@
 import numpy as np
 
 
-def forward_loop(cell, a_x, b_x, b_h, weight, states, kept, start, p, ys):
-    """The recurrence over T steps from `start` on: fills states after it, kept, and ys (T, B, H).
+def forward_loop(cell, a_x, b_x, b_h, weight, states, kept, start, p):
+    """The recurrence over T steps from `start` on: fills states after it, and kept.
 
     a_x: input part of the pre-activations (T, B, G·H), without biases; they are added to it.
     b_x, b_h: as in `unroll`. weight: weight_hh (G·H, H). states, kept: as in `Tape`;
@@ -34,7 +34,6 @@ def forward_loop(cell, a_x, b_x, b_h, weight, states, kept, start, p, ys):
             s[t + 1] = value
         for k, value in zip(kept, keep, strict=True):
             k[min(t, len(k) - 1)] = value
-        ys[t] = states[0, t + 1]
 
 
 def backward_loop(cell, da_x, da_h, weight, states, kept, start, dys, dstate, p, dp_sum):

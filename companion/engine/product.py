@@ -74,37 +74,47 @@ def add_panel(rows, panel, result, column):
 
 
 @njit(error_model="numpy")
-def add_product(rows, packed, result):
-    """result += rows @ weight, for rows (B, K), result (B, N) and the panels of a (K, N)."""
+def add_product(rows, packed, result, first=0):
+    """result += rows @ weight, for rows (B, K), result (B, N) and the panels of a (K, N).
+
+    first: the column of the result that the panels begin with.
+    """
     for p in range(len(packed)):
-        add_panel(rows, packed[p], result, p * packed.shape[2])
+        add_panel(rows, packed[p], result, first + p * packed.shape[2])
 
 
 @njit(error_model="numpy")
-def add_unpacked(rows, weight, result):
+def add_unpacked(rows, weight, result, first=0):
     """`add_product` of a weight (K, N) that is used once: one panel at a time is packed."""
     K, N = weight.shape
     panels = np.empty((min(K, TERMS), PANEL // weight.itemsize), weight.dtype)
-    for first in range(0, K, TERMS):
-        part = weight[first : first + TERMS]
+    for k in range(0, K, TERMS):
+        part = weight[k : k + TERMS]
         panel = panels[: len(part)]
         for n in range(0, N, panel.shape[1]):
             fill(panel, part, n)
-            add_panel(rows[:, first : first + TERMS], panel, result, n)
+            add_panel(rows[:, k : k + TERMS], panel, result, first + n)
 
 
 @njit(error_model="numpy")
-def product(left, right, result):
-    """result = left @ right, for matrices of any size; right is in C or in Fortran order."""
+def product(left, right, result, low, high):
+    """The columns from `low` to `high` of result = left @ right; right is in C or Fortran order.
+
+    `low` and `high` are where panels begin, or where all columns end.
+    """
     M, K = left.shape
-    result[:] = 0
+    right = right[:, low:high]
     if M <= ROWS:
-        add_unpacked(left, right, result)
+        result[:, low:high] = 0
+        add_unpacked(left, right, result, low)
         return
-    for k in range(0, K, TERMS):
+    for k in range(0, max(K, 1), TERMS):
         packed = pack(right[k : k + TERMS])
         for m in range(0, M, ROWS):
-            add_product(left[m : m + ROWS, k : k + TERMS], packed, result[m : m + ROWS])
+            part = result[m : m + ROWS]
+            if k == 0:  # not all of a large result at once: it would leave the caches again
+                part[:, low:high] = 0
+            add_product(left[m : m + ROWS, k : k + TERMS], packed, part, low)
 
 
 @njit(error_model="numpy")

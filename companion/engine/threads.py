@@ -32,7 +32,7 @@ def product(multiply, team, left, right, out):
     """np.dot of two matrices by the compiled `multiply`."""
     left, right = left if left.flags.carray else left.copy(), _ordered(right)
     if team.size == 1:
-        multiply(left, right, out)
+        multiply(left, right, out, 0, out.shape[1])
     else:
         in_parts([_product(multiply, left, right, out)], out.size * len(right), team)
     return out
@@ -82,8 +82,8 @@ def _product(multiply, left, right, out):
     M, N = out.shape
     panel = PANEL // left.itemsize
     if N > panel:  # each thread packs a part of the right side
-        return Job(lambda low, high: multiply(left, right[:, low:high], out[:, low:high]), N, panel)
-    return Job(lambda low, high: multiply(left[low:high], right, out[low:high]), M, TILE)
+        return Job(lambda low, high: multiply(left, right, out, low, high), N, panel)
+    return Job(lambda low, high: multiply(left[low:high], right, out[low:high], 0, N), M, TILE)
 
 
 def _ordered(matrix):

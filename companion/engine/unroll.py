@@ -96,7 +96,8 @@ def forward_unchecked(
         at = start if keep_tape else 0
         flat = a_x[:n].reshape(n * B, len(b_x))
         product(xs[start:stop].reshape(n * B, D), params["weight_ih"].T, flat)
-        run(a_x[:n], b_x, b_h, weight, states, kept, at, p, ys[start:stop])
+        run(a_x[:n], b_x, b_h, weight, states, kept, at, p)
+        ys[start:stop] = states[0, at + 1 : at + n + 1]
         if not keep_tape:
             states[:, 0] = states[:, n]
     last = tuple(states[:, T if keep_tape else 0].copy())
@@ -149,7 +150,9 @@ def backward_unchecked(
     da_x = np.empty((min(T, steps), B, rows), dtype)
     da_h = np.empty_like(da_x) if cell.split else da_x
     shapes = (rows, D), (rows, H), (rows,), (rows,)
-    sums = tuple(np.zeros(shape, dtype) for shape in shapes)
+    sums = tuple(np.empty(shape, dtype) for shape in shapes)
+    for total in sums:  # np.zeros would take new memory from the system in every call
+        total[:] = 0
     for stop in range(T, 0, -steps):
         start = max(stop - steps, 0)
         n = stop - start
