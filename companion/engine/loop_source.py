@@ -19,8 +19,8 @@ def multiply(left, right, result, low, high):
 """
 GRADIENTS = """
 @njit(error_model='numpy', nogil=True)
-def gradients(da, xs, hs, d_ih, d_hh, d_bias):
-    add_gradients(da, xs, hs, d_ih, d_hh, d_bias)
+def gradients(da, xs, hs, d_ih, d_hh, d_bias, fresh):
+    add_gradients(da, xs, hs, d_ih, d_hh, d_bias, fresh)
 """
 
 

@@ -67,16 +67,16 @@ def backward_loop(cell, da_x, da_h, weight, states, kept, start, dys, dstate, p,
         s[:] = value
 
 
-def add_gradients(da_x, da_h, xs, hs, weight_ih, sums, dxs):
+def add_gradients(da_x, da_h, xs, hs, weight_ih, sums, fresh, dxs):
     """What all steps' da_x and da_h (K, G·H) give to weights and biases, and to their inputs.
 
     xs: (K, D). hs: h before each step (K, H). sums: of weight_ih, weight_hh, bias_ih, bias_hh,
-    which are added to. dxs: (K, D), which is filled.
+    which are added to, or filled if they are fresh. dxs: (K, D), which is filled.
     """
     # A bias is the weight of an input that is always 1, and a product is faster than NumPy's sum.
     ones = np.ones(len(xs), xs.dtype)
     for total, da, inputs in zip(sums, (da_x, da_h) * 2, (xs, hs, ones, ones), strict=True):
-        total += np.dot(da.T, inputs)
+        total[:] = np.dot(da.T, inputs) if fresh else total + np.dot(da.T, inputs)
     np.dot(da_x, weight_ih, out=dxs)
 
 

@@ -118,15 +118,20 @@ def product(left, right, result, low, high):
 
 
 @njit(error_model="numpy")
-def add_gradients(da, xs, hs, d_ih, d_hh, d_bias):
+def add_gradients(da, xs, hs, d_ih, d_hh, d_bias, fresh):
     """What the steps' da (K, rows) give to weights and bias: da.T @ xs, da.T @ hs, da.sum(0).
 
-    xs (K, D), hs (K, H); d_ih (rows, D), d_hh (rows, H) and d_bias (rows,) are added to.
+    xs (K, D), hs (K, H); d_ih (rows, D), d_hh (rows, H) and d_bias (rows,) are added to, or filled
+    if they are fresh.
     """
     K, M = da.shape
     turned = np.empty((ROWS, TURNED), da.dtype)
     packed_xs, packed_hs = pack(xs), pack(hs)
     for m in range(0, M, ROWS):
+        if fresh:
+            d_ih[m : m + ROWS] = 0
+            d_hh[m : m + ROWS] = 0
+            d_bias[m : m + ROWS] = 0
         for k in range(0, K, TURNED):
             # A column's numbers are far apart, and every tile would ask for them again.
             part = da[k : k + TURNED, m : m + ROWS].T

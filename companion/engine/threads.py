@@ -38,7 +38,7 @@ def product(multiply, team, left, right, out):
     return out
 
 
-def gradients(add, multiply, splits, team, da_x, da_h, xs, hs, weight_ih, sums, dxs):
+def gradients(add, multiply, splits, team, da_x, da_h, xs, hs, weight_ih, sums, fresh, dxs):
     """`companion.engine.loops.add_gradients` by the compiled `add` and `multiply`.
 
     splits: whether the cell splits gates; else da_h is da_x.
@@ -49,13 +49,13 @@ def gradients(add, multiply, splits, team, da_x, da_h, xs, hs, weight_ih, sums, 
 
     def joint(low, high):
         part = slice(low, high)
-        add(da_x[:, part], xs, hs, d_ih[part], d_hh[part], d_bias_ih[part])
+        add(da_x[:, part], xs, hs, d_ih[part], d_hh[part], d_bias_ih[part], fresh)
         d_bias_hh[part] = d_bias_ih[part]
 
     def split(low, high):
         part = slice(low, high)
-        add(da_x[:, part], xs, hs[:, :0], d_ih[part], d_hh[part, :0], d_bias_ih[part])
-        add(da_h[:, part], xs[:, :0], hs, d_ih[part, :0], d_hh[part], d_bias_hh[part])
+        add(da_x[:, part], xs, hs[:, :0], d_ih[part], d_hh[part, :0], d_bias_ih[part], fresh)
+        add(da_h[:, part], xs[:, :0], hs, d_ih[part, :0], d_hh[part], d_bias_hh[part], fresh)
 
     jobs = [
         Job(split if splits else joint, rows, TILE),

@@ -151,9 +151,7 @@ def backward_unchecked(
     da_h = np.empty_like(da_x) if cell.split else da_x
     shapes = (rows, D), (rows, H), (rows,), (rows,)
     sums = tuple(np.empty(shape, dtype) for shape in shapes)
-    for total in sums:  # np.zeros would take new memory from the system in every call
-        total[:] = 0
-    for stop in range(T, 0, -steps):
+    for stop in range(T, 0, -steps) or (0,):  # without a step, too, the sums are filled
         start = max(stop - steps, 0)
         n = stop - start
         run(da_x[:n], da_h[:n], weight, states, kept, start, dys[start:stop], dstate, p, dp)
@@ -161,7 +159,8 @@ def backward_unchecked(
         flat_x, flat_h = (da[:n].reshape(n * B, rows) for da in (da_x, da_h))
         flat_xs, flat_hs = xs[start:stop].reshape(n * B, D), states[0, start:stop].reshape(-1, H)
         flat_dxs = dxs[start:stop].reshape(n * B, D)
-        add_gradients(flat_x, flat_h, flat_xs, flat_hs, params["weight_ih"], sums, flat_dxs)
+        weight_ih, fresh = params["weight_ih"], stop == T
+        add_gradients(flat_x, flat_h, flat_xs, flat_hs, weight_ih, sums, fresh, flat_dxs)
     grads = dict(zip(cell.parameters, (*sums, *dp.sum(0)), strict=True))
     return grads, dxs, tuple(dstate)
 
