@@ -16,8 +16,8 @@ from companion.engine.fingerprint import FAST
 from companion.engine.tiles import PANEL, block, tile
 
 # So many rows, whole tiles of six, and terms are multiplied at a time that they stay in caches;
-# so many terms where the rows have to be turned.
-ROWS, TERMS, TURNED = 144, 512, 128
+# so many terms where the rows have to be turned. So many steps' inputs are packed at a time.
+ROWS, TERMS, TURNED, STEPS = 144, 512, 128, 4096
 _six, _four, _two, _one = map(tile, (6, 4, 2, 1))
 _twelve_halves = tile(12, PANEL // 2)  # of a panel that is half empty
 _along_rows, _along_columns = block(turned=False), block(turned=True)
@@ -125,22 +125,25 @@ def add_gradients(da, xs, hs, d_ih, d_hh, d_bias, fresh):
     if they are fresh.
     """
     K, M = da.shape
-    turned = np.empty((ROWS, TURNED), da.dtype)
-    packed_xs, packed_hs = pack(xs), pack(hs)
-    for m in range(0, M, ROWS):
-        if fresh:
-            d_ih[m : m + ROWS] = 0
-            d_hh[m : m + ROWS] = 0
-            d_bias[m : m + ROWS] = 0
-        for k in range(0, K, TURNED):
-            # A column's numbers are far apart, and every tile would ask for them again.
-            part = da[k : k + TURNED, m : m + ROWS].T
-            fill(turned[: len(part)], part, 0)
-            n = part.shape[1]
-            rows = turned[: len(part), :n]
-            add_product(rows, packed_xs[:, k : k + n], d_ih[m : m + ROWS])
-            add_product(rows, packed_hs[:, k : k + n], d_hh[m : m + ROWS])
-            add_sums(rows, d_bias[m : m + ROWS])
+    W = PANEL // da.itemsize
+    turned = np.empty((min(M, ROWS), min(TURNED, (K + W - 1) // W * W)), da.dtype)
+    for first in range(0, max(K, 1), STEPS):
+        some = da[first : first + STEPS]
+        packed_xs, packed_hs = pack(xs[first : first + STEPS]), pack(hs[first : first + STEPS])
+        for m in range(0, M, ROWS):
+            if fresh and first == 0:
+                d_ih[m : m + ROWS] = 0
+                d_hh[m : m + ROWS] = 0
+                d_bias[m : m + ROWS] = 0
+            for k in range(0, len(some), TURNED):
+                # A column's numbers are far apart, and every tile would ask for them again.
+                part = some[k : k + TURNED, m : m + ROWS].T
+                fill(turned[: len(part)], part, 0)
+                n = part.shape[1]
+                rows = turned[: len(part), :n]
+                add_product(rows, packed_xs[:, k : k + n], d_ih[m : m + ROWS])
+                add_product(rows, packed_hs[:, k : k + n], d_hh[m : m + ROWS])
+                add_sums(rows, d_bias[m : m + ROWS])
 
 
 @njit(error_model="numpy", fastmath=FAST)
