@@ -150,7 +150,7 @@ def backward_unchecked(
     da_x = np.empty((min(T, steps), B, rows), dtype)
     da_h = np.empty_like(da_x) if cell.split else da_x
     shapes = (rows, D), (rows, H), (rows,), (rows,)
-    sums = tuple(np.empty(shape, dtype) for shape in shapes)
+    sums = [np.empty(shape, dtype) for shape in shapes]
     for stop in range(T, 0, -steps) or (0,):  # without a step, too, the sums are filled
         start = max(stop - steps, 0)
         n = stop - start
