@@ -1,5 +1,6 @@
 """The race: its networks by hand, what a run reads and times, and which weights it tests."""
 
+import copy
 import math
 
 import numpy as np
@@ -204,6 +205,7 @@ SETTINGS = race.SETTINGS | {
     "streams": [3, 4],
     "windows": [3, 4],
     "dropped": {"8": 0.3},
+    "guarded": {},
     "clip": 0.01,
 }
 NUMBERS = {
@@ -275,6 +277,40 @@ def test_the_best_of_six_validations_is_tested(ticking, steps, monkeypatch):
     assert torch.equal(table, valid[2][3]) and not torch.equal(table, valid[4][3])
 
 
+def test_a_guarded_run_goes_back_to_its_best_weights_at_half_the_rate(ticking, steps, monkeypatch):
+    """Weights, Adam's moments and all; as often as need be; what was spent is spent."""
+    values, read = iter([5.0, 4.0, 4.04, 4.06, 3.9, 4.0, 4.2, 3.94, 9.0]), []
+
+    def measured(net, numbers, attends, B=1):
+        read.append(net.table.detach().clone())
+        return next(values)
+
+    monkeypatch.setattr(race_training, "bits", measured)
+    moments, step = [], torch.optim.Adam.step
+
+    def watched(self, *args, **kwargs):
+        before = copy.deepcopy(self.state_dict()["state"])
+        step(self, *args, **kwargs)
+        moments.append((before, copy.deepcopy(self.state_dict()["state"])))
+
+    monkeypatch.setattr(torch.optim.Adam, "step", watched)
+    settings = SETTINGS | {"guarded": {"8": {"points": 8, "worse": 0.05}}}
+    found = train("LSTM", "size", 0.1, 8, 7, NUMBERS, settings)
+    assert [bits for _, bits in found["curve"]] == [5, 4, 4.04, 4.06, 3.9, 4, 4.2, 3.94]
+    assert found["thrown back"] == [4, 6, 7] and found["steps"] == 16
+    assert (found["validation"], found["test"]) == (3.9, 9)
+    halved = [0] * 8 + [1] * 4 + [2] * 2 + [3] * 2
+    rates = [0.1 * rate(k / 16) / 2**h for k, h in zip(range(16), halved, strict=True)]
+    assert [lr for lr, *_ in steps] == pytest.approx(rates)
+    for first, best in ((8, 1), (12, 4), (14, 4)):  # the first update after each, and where it is
+        assert torch.equal(steps[first][2], read[best])
+        (before,), (then,) = (moments[first][0].values(), moments[2 * best + 1][1].values())
+        assert all(torch.equal(before[key], then[key]) for key in ("step", "exp_avg", "exp_avg_sq"))
+        learned = [call for call in ticking[0][0].calls if call[2]][1:]
+        assert learned[first][1] is None
+    assert torch.equal(read[-1], read[4])
+
+
 def test_a_trial_is_not_tested_and_an_explosion_is_no_result(ticking, monkeypatch):
     found = train("LSTM", "size", 0.1, 6, 7, NUMBERS, SETTINGS | {"test": False})
     assert found["test"] is None and ticking[1][-1][3] == 0
@@ -287,8 +323,8 @@ def test_a_trial_is_not_tested_and_an_explosion_is_no_result(ticking, monkeypatc
 def test_a_run_gets_the_size_and_rate_of_its_budget(monkeypatch):
     calls = []
     monkeypatch.setattr(race, "train", lambda *call: calls.append(call) or {})
-    for budget, kind in ((60, "60"), (300, "more"), (1800, "more")):
-        size, lr = race.CHOSEN["GRU"][kind]
+    for budget in (60, 300):
+        size, lr = race.CHOSEN["GRU"][budget]
         job = {"network": "GRU", "budget": budget, "seed": 3}
         assert race.run_one(job, NUMBERS, 65) == {"size": size, "lr": lr}
         assert calls.pop() == ("GRU", size, lr, budget, 3, NUMBERS, race.SETTINGS)
@@ -296,6 +332,7 @@ def test_a_run_gets_the_size_and_rate_of_its_budget(monkeypatch):
     for more, seconds, dropped in (
         ({}, trial["budget"], 0),
         ({"seconds": trial["longer"]}, trial["longer"], 0.2),
+        ({"seconds": trial["longest"]}, trial["longest"], 0.3),
     ):
         race.run_one({"network": "GRU", "size": [64, 2], "lr": 0.5, **more}, NUMBERS, 65)
         *call, settings = calls.pop()

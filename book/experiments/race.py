@@ -3,9 +3,10 @@
 Kneser-Ney n-grams against networks, one thread each. Six networks have one body, blocks with a
 mixer over time, and differ in the mixer; one is an LSTM in a single layer, without blocks. First
 every network gets five trials on a seed of their own: two sizes at two rates, and the better size
-once more, at twice the rate or half of it, beyond the better one. For the longer races the larger
-size has three trials of a minute: at its better rate, at half of it, and beyond the better of both.
-What they chose is in CHOSEN.
+once more, at twice the rate or half of it, beyond the better one. For 300 seconds the larger size
+has three trials of a minute: at its better rate, at half of it, and beyond the better of both. For
+1,800 seconds the six with one body have two trials of 300: at the rate that 300 seconds chose, and
+at half of it. What they chose is in CHOSEN.
 """
 
 import time
@@ -28,14 +29,18 @@ SETTINGS = {
     "schedule": "up over a twentieth of the budget, then to 0 along half a cosine",
     "clip": 1.0,
     "dropped": {"300": 0.2, "1800": 0.3},  # of outputs, all networks; a first guess
+    # At a rate kept up for so long a network can be thrown back: 32 times validation is read, and
+    # where it is so many bits worse than the best one, that one's weights go on at half the rate.
+    "guarded": {"1800": {"points": 32, "worse": 0.05}},
     "test": True,
-    "parts": "companion.models.characters.parts; the best of six validations is tested",
+    "parts": "companion.models.characters.parts; the best of all validations is tested",
     "trials": {
         "seed": 100,
         "budget": 12,
         "blocks": {"sizes": [[64, 2], [128, 2]], "rates": [0.005, 0.01]},
         "one layer": {"sizes": [128, 256], "rates": [0.01, 0.02]},
         "longer": 60,  # with the dropout of 300 seconds
+        "longest": 300,  # with the dropout of 1,800 seconds
     },
     "orders": 12,
 }
@@ -60,16 +65,16 @@ LONGER = {
     "Transformer": [0.005, 0.0025, 0.01],
     "LSTM, one layer": [0.02, 0.01, 0.04],
 }
-# Size and rate: the best of the five trials for 60 seconds; the larger size for more, at the better
-# rate of its longer trials.
+# Size and rate for each budget: the best of the five trials for 60 seconds; the larger size for
+# more, at the better rate of its trials for that budget.
 CHOSEN = {
-    "RNN": {"60": ([64, 2], 0.005), "more": ([128, 2], 0.005)},
-    "GRU": {"60": ([64, 2], 0.01), "more": ([128, 2], 0.005)},
-    "LSTM": {"60": ([64, 2], 0.01), "more": ([128, 2], 0.01)},
-    "minLSTM": {"60": ([64, 2], 0.01), "more": ([128, 2], 0.01)},
-    "SLSTM": {"60": ([64, 2], 0.01), "more": ([128, 2], 0.005)},
-    "Transformer": {"60": ([64, 2], 0.005), "more": ([128, 2], 0.005)},
-    "LSTM, one layer": {"60": (128, 0.04), "more": (256, 0.04)},
+    "RNN": {60: ([64, 2], 0.005), 300: ([128, 2], 0.005)},
+    "GRU": {60: ([64, 2], 0.01), 300: ([128, 2], 0.005)},
+    "LSTM": {60: ([64, 2], 0.01), 300: ([128, 2], 0.01)},
+    "minLSTM": {60: ([64, 2], 0.01), 300: ([128, 2], 0.01)},
+    "SLSTM": {60: ([64, 2], 0.01), 300: ([128, 2], 0.005)},
+    "Transformer": {60: ([64, 2], 0.005), 300: ([128, 2], 0.005)},
+    "LSTM, one layer": {60: (128, 0.04), 300: (256, 0.04)},
 }
 
 
@@ -87,17 +92,22 @@ def jobs(seeds):
         for size, lr in trials(network):
             yield {"network": network, "size": size, "lr": lr}
     for network in (*MIXERS, SINGLE):
-        size = CHOSEN[network]["more"][0]
         for lr in LONGER[network]:
-            yield {
-                "network": network,
-                "size": size,
-                "lr": lr,
-                "seconds": SETTINGS["trials"]["longer"],
-            }
+            yield trial(network, lr, "longer")
+    for network in MIXERS:
+        for share in (1, 0.5):
+            yield trial(network, share * CHOSEN[network][300][1], "longest")
     for budget in SETTINGS["budgets"]:
         for seed in seeds:
-            yield from ({"network": n, "budget": budget, "seed": seed} for n in CHOSEN)
+            for network in CHOSEN:
+                if budget in CHOSEN[network]:
+                    yield {"network": network, "budget": budget, "seed": seed}
+
+
+def trial(network, lr, kind):
+    """A trial of the larger size for the longer races."""
+    size, seconds = CHOSEN[network][300][0], SETTINGS["trials"][kind]
+    return {"network": network, "size": size, "lr": lr, "seconds": seconds}
 
 
 def outcome(job):
@@ -112,14 +122,14 @@ def run_one(job, numbers, K):
     if "order" in job:
         return counted(job["order"], numbers, K)
     if "lr" in job:
-        trial = SETTINGS["trials"]
+        tried = SETTINGS["trials"]
         settings = SETTINGS | {"test": False}
-        seed, size, lr = trial["seed"], job["size"], job["lr"]
-        budget = job.get("seconds", trial["budget"])
-        if budget == trial["longer"]:
-            settings["dropped"] = {str(budget): SETTINGS["dropped"]["300"]}
+        seed, size, lr = tried["seed"], job["size"], job["lr"]
+        budget = job.get("seconds", tried["budget"])
+        race = {tried["longer"]: "300", tried["longest"]: "1800"}.get(budget)
+        settings["dropped"] = {str(budget): SETTINGS["dropped"].get(race, 0)}
         return train(job["network"], size, lr, budget, seed, numbers, settings)
-    size, lr = CHOSEN[job["network"]]["60" if job["budget"] == 60 else "more"]
+    size, lr = CHOSEN[job["network"]][job["budget"]]
     chosen = {"size": size, "lr": lr}
     budget, seed = job["budget"], job["seed"]
     return chosen | train(job["network"], size, lr, budget, seed, numbers, SETTINGS)

@@ -85,11 +85,13 @@ def train(name, size, lr, budget, seed, numbers, settings):
     )
     warm_up(net, next(batches))
     optimizer = torch.optim.Adam(net.parameters(), lr)
+    guard, back = settings["guarded"].get(str(budget)), []
+    points = [(k + 1) / guard["points"] for k in range(guard["points"])] if guard else list(POINTS)
     spent, steps, state, best = 0.0, 0, None, (math.inf, None)
-    curve, points, began, load = [], list(POINTS), time.time(), os.getloadavg()[0]
+    curve, began, load = [], time.time(), os.getloadavg()[0]
     while points:
         start = time.process_time()
-        optimizer.param_groups[0]["lr"] = lr * rate(spent / budget)
+        optimizer.param_groups[0]["lr"] = lr * rate(spent / budget) / 2 ** len(back)
         x, y, anew = next(batches)
         scores, state = net(x, None if anew else detached(state))
         loss = F.cross_entropy(scores.flatten(0, 1), y.flatten())
@@ -106,10 +108,17 @@ def train(name, size, lr, budget, seed, numbers, settings):
             valid = bits(net, numbers["validation"], attends, B=16)
             curve.append([round(spent, 2), round(valid, 4)])
             if valid < best[0]:
-                best = valid, copy.deepcopy(net.state_dict())
-    net.load_state_dict(best[1])
+                best = valid, copy.deepcopy((net.state_dict(), optimizer.state_dict()))
+            elif guard and valid > best[0] + guard["worse"]:
+                weights, moments = copy.deepcopy(best[1])
+                net.load_state_dict(weights)
+                optimizer.load_state_dict(moments)
+                back.append(round(spent, 2))
+                state = None
+    net.load_state_dict(best[1][0])
     return {
         "curve": curve,
+        **({"thrown back": back} if guard else {}),
         "validation": round(best[0], 4),
         "test": round(bits(net, numbers["test"], attends), 4) if settings["test"] else None,
         "steps": steps,
