@@ -1,0 +1,214 @@
+"""One step by torch's own operator: the same values and gradients, and not where it must not be."""
+
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from nn_cases import (
+    OPTIONS,
+    STACKED,
+    TWINS,
+    ProjectedLSTM,
+    ProjectedPeepholeLSTM,
+    ReluRNN,
+    assert_close,
+    call,
+    make,
+    results,
+    tensors,
+)
+
+import companion
+from companion.nn import GRU, LSTM, RNN, GRUCell, LSTMCell, PeepholeLSTMCell, RNNCell, one_step
+
+EXACT = 1e-12  # float64: sums of some ten terms of order 1, in another order
+DIRECT = [RNN, ReluRNN, GRU]
+
+
+def relu_cell(*sizes, **options):
+    return RNNCell(*sizes, nonlinearity="relu", **options)
+
+
+@pytest.fixture
+def taken(monkeypatch):
+    """Whether each call so far was one of torch's operators."""
+    found = []
+    for name in ("of_layer", "of_cell"):
+        own = getattr(one_step, name)
+
+        def watched(*arguments, own=own):
+            result = own(*arguments)
+            found.append(result is not None)
+            return result
+
+        monkeypatch.setattr(one_step, name, watched)
+    return found
+
+
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+@pytest.mark.parametrize("layer", DIRECT)
+def test_a_layer_of_one_step_has_the_engines_values_and_gradients(layer, options, taken):
+    ours, plain = make(layer, **options), make(layer, compiled=False, **options)
+    x, state = tensors(ours, (5, 1) if options else (1, 5))
+    assert_close(results(ours, x, state), results(plain, x, state), EXACT)
+    assert taken == [True, False]
+    with torch.no_grad():
+        for kind in (ours, plain):
+            kind.got = kind(x)
+        assert_close(ours.got, plain.got, EXACT)
+    assert taken == [True, False] * 2
+    y, last = ours.got
+    kept = last.clone()
+    y.zero_()
+    assert torch.equal(last, kept)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("kind", [RNNCell, relu_cell, LSTMCell, GRUCell])
+def test_a_single_cell_has_the_engines_values_and_gradients(kind, bias, taken):
+    torch.manual_seed(0)
+    cell = kind(3, 4, bias=bias, dtype=torch.float64)
+    params = {name: value.detach().numpy() for name, value in cell.named_parameters()}
+    for name in ("bias_ih", "bias_hh"):
+        params.setdefault(name, np.zeros(len(params["weight_hh"])))
+    rng = np.random.default_rng(0)
+    x, dy = rng.normal(size=(1, 5, 3)), rng.normal(size=(1, 5, 4))
+    state = tuple(rng.normal(size=(5, 4)) for _ in cell.cell.states)
+    given = [torch.tensor(value, requires_grad=True) for value in (x[0], *state)]
+    for first, hx in ((None, None), (state, tuple(given[1:]) if len(state) > 1 else given[1])):
+        ys, last, tape = companion.forward(cell.cell, params, x, first)
+        found = cell(given[0], hx)
+        after = found if len(state) > 1 else (found,)
+        assert type(found) is (tuple if len(state) > 1 else torch.Tensor)
+        assert_close(after, [torch.tensor(value) for value in last], EXACT)
+    grads, dxs, dstate = companion.backward(cell.cell, params, tape, dy)
+    got = torch.autograd.grad(after[0], (*given, *cell.parameters()), torch.tensor(dy[0]))
+    own = [grads[name] for name, _ in cell.named_parameters()]
+    assert_close(got, [torch.tensor(v) for v in (dxs[0], *dstate, *own)], EXACT)
+    assert taken == [True, True]
+    PeepholeLSTMCell(3, 4)(torch.zeros(5, 3))
+    assert taken[2:] == [False]
+
+
+@pytest.mark.parametrize(
+    ("shape", "options"),
+    [
+        ((2, 5), {}),
+        ((1, 0), {}),
+        ((1,), {}),  # without a batch
+        ((1, 5), {"batch_first": True}),
+        ((1, 5), {"compiled": False}),
+        ((1, 5), {"recurrent_dropout": 0.5}),
+        ((1, 5), {"num_layers": 2, "dropout": 0.5}),
+    ],
+)
+def test_other_calls_of_a_layer_are_the_engines(shape, options, taken):
+    made = make(GRU, **options)
+    x, state = tensors(made, shape)
+    call(made, x, state)
+    assert taken == [False]
+    if made.dropout:
+        made.eval()
+        call(made, x, state)
+        assert taken == [False, True]
+
+
+@pytest.mark.parametrize("layer", DIRECT)
+def test_weights_that_are_no_longer_parameters_count_as_they_are(layer, taken):
+    made, plain = make(layer, **STACKED), make(layer, compiled=False, **STACKED)
+    for kind in (made, plain):
+        torch.nn.utils.parametrize.register_parametrization(kind, "weight_hh_l1", torch.nn.Tanh())
+    x, state = tensors(plain, (5, 1))
+    assert_close(call(made, x, state), call(plain, x, state), EXACT)
+    assert taken == [False, False]
+
+
+class Marked(torch.Tensor):
+    """A kind of tensor that may see each operation."""
+
+
+def test_what_is_followed_or_converted_is_the_engines(taken):
+    layer, cell = GRU(3, 4), GRUCell(3, 4)
+    x = torch.randn(1, 5, 3)
+    layer(x.as_subclass(Marked)), cell(x[0].as_subclass(Marked))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert layer(x)[0].dtype == cell(x[0]).dtype == torch.bfloat16
+    torch.func.jvp(lambda x: layer(x)[0], (x,), (x,))
+    torch.func.jvp(cell, (x[0],), (x[0],))
+    half = GRU(3, 4, dtype=torch.bfloat16)
+    half(x.bfloat16())
+    assert not any(taken) and len(taken) == 7
+    # A trace, too, has to be right for what it did not see.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        trace = torch.jit.trace(layer, (x,), check_trace=False)
+    longer = torch.randn(6, 5, 3)
+    assert not any(taken)
+    assert_close(trace(longer)[:1], layer(longer)[:1], 1e-6)
+
+
+def test_compiled_programs_take_any_number_of_steps():
+    layer = GRU(3, 4)
+    compiled = torch.compile(layer, backend="eager", dynamic=True)
+    for T in (1, 6):
+        x = torch.randn(T, 5, 3)
+        assert_close(compiled(x)[:1], layer(x)[:1], 1e-6)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (((1, 5, 2), None), r"input must have shape \(T, B, 3\) or \(T, 3\), got \(1, 5, 2\)"),
+        (((1, 5, 3), (2, 5, 4)), r"h0 must have shape \(1, 5, 4\), got \(2, 5, 4\)"),
+        (((1, 5, 3), (1, 5, 3)), r"h0 must have shape \(1, 5, 4\), got \(1, 5, 3\)"),
+    ],
+)
+def test_what_does_not_fit_a_layer_is_named(given, message):
+    x, hx = (None if shape is None else torch.zeros(shape) for shape in given)
+    with pytest.raises(ValueError, match=message):
+        GRU(3, 4)(x, hx)
+
+
+def test_a_precision_that_does_not_fit_is_named():
+    with pytest.raises(ValueError, match="input must be torch.float32 like the weights"):
+        GRU(3, 4)(torch.zeros(1, 5, 3, dtype=torch.float64))
+    with pytest.raises(ValueError, match="h0 must be torch.float32 like the weights"):
+        GRU(3, 4)(torch.zeros(1, 5, 3), torch.zeros(1, 5, 4, dtype=torch.float64))
+    with pytest.raises(ValueError, match="input must be torch.float32 like the weights"):
+        LSTMCell(3, 4)(torch.zeros(5, 3, dtype=torch.float64))
+    with pytest.raises(ValueError, match=r"c must have shape \(5, 4\), got \(5, 3\)"):
+        LSTMCell(3, 4)(torch.zeros(5, 3), (torch.zeros(5, 4), torch.zeros(5, 3)))
+    with pytest.raises(ValueError, match=r"hx must be a tuple \(h, c\), got tuple of 1"):
+        LSTMCell(3, 4)(torch.zeros(5, 3), (torch.zeros(5, 4),))
+
+
+@pytest.mark.parametrize("layer", [ProjectedLSTM, ProjectedPeepholeLSTM])
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+def test_one_step_of_a_projection_is_the_first_of_two(layer, options):
+    made = make(layer, **options)
+    x, state = tensors(made, (5, 2) if options else (2, 5))
+    if made.bidirectional:  # the other way the first step is the last
+        options = options | {"bidirectional": False, "num_layers": 1}
+        made = make(layer, **options)
+        state = [s[:1] for s in state]
+    first = x[:, :1] if made.batch_first else x[:1]
+    one, two = call(made, first, state)[0], call(made, x, state)[0]
+    assert_close([one], [two[:, :1] if made.batch_first else two[:1]], EXACT)
+    history = [made.history(value, tuple(state))["l0"] for value in (first, x)]
+    for name, value in history[0].items():
+        whole = history[1][name]
+        assert_close([value], [whole[:, :1] if made.batch_first else whole[:1]], EXACT)
+
+
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+def test_one_step_of_a_projection_equals_torch(options):
+    ours, theirs = make(ProjectedLSTM, **options), make(TWINS[ProjectedLSTM], **options)
+    x, state = tensors(theirs, (5, 1) if options else (1, 5))
+    assert_close(results(ours, x, state), results(theirs, x, state), EXACT)
+
+
+def test_a_projection_in_low_precision_keeps_its_states_in_it():
+    made = LSTM(3, 8, proj_size=2, dtype=torch.bfloat16)
+    y, (h, c) = made(torch.randn(1, 5, 3, dtype=torch.bfloat16))
+    assert y.dtype == h.dtype == c.dtype == torch.bfloat16
