@@ -36,11 +36,12 @@ def of_layer(layer, input, hx):
     operator = LAYERS.get(layer._key)
     if operator is None or torch.compiler.is_compiling() or type(input) is not torch.Tensor:
         return None
-    batch_first, both = layer.batch_first, layer.bidirectional
+    batch_first = layer.batch_first
     if input.dim() != 3 or input.shape[1 if batch_first else 0] != 1 or not layer.compiled:
         return None
     if layer.recurrent_dropout or (layer.dropout and layer.training):
         return None
+    both = layer.bidirectional
     names = _names(layer._names, layer.num_layers, both, layer.bias)
     shape = layer.num_layers * (1 + both), input.shape[0 if batch_first else 1], layer.hidden_size
     hx = input.new_zeros(shape) if hx is None else hx
