@@ -114,6 +114,7 @@ bench: $(VENV)/.test ## time the cells against other code, into companion/data/b
 	@$(BIN)/python -m benchmarks.serving
 	@$(BIN)/python -m benchmarks.map
 	@$(BIN)/python -m benchmarks.whole_model
+	@$(BIN)/python -m benchmarks.one_step
 
 constraints: $(VENV)/.test ## resolve all dependencies anew, into constraints.txt
 	@$(INSTALL) '.[lock]'

@@ -23,7 +23,7 @@ import companion
 from companion.nn import GRU, LSTM, RNN, GRUCell, LSTMCell, PeepholeLSTMCell, RNNCell, one_step
 
 EXACT = 1e-12  # float64: sums of some ten terms of order 1, in another order
-DIRECT = [RNN, ReluRNN, GRU]
+DIRECT = [RNN, ReluRNN, GRU, ProjectedLSTM]
 EACH = OPTIONS | {
     "both ways": {"bidirectional": True, "num_layers": 2},
     "batch first": {"batch_first": True, "num_layers": 2},
@@ -32,6 +32,11 @@ EACH = OPTIONS | {
 
 def relu_cell(*sizes, **options):
     return RNNCell(*sizes, nonlinearity="relu", **options)
+
+
+def _flat(found):
+    y, last = found
+    return (y, *last) if isinstance(last, tuple) else (y, last)
 
 
 @pytest.fixture
@@ -60,12 +65,14 @@ def test_a_layer_of_one_step_has_the_engines_values_and_gradients(layer, options
     with torch.no_grad():
         for kind in (ours, plain):
             kind.got = kind(x)
-        assert_close(ours.got, plain.got, EXACT)
+        assert_close(*(_flat(kind.got) for kind in (ours, plain)), EXACT)
     assert taken == [True, False] * 2
     y, last = ours.got
-    kept = last.clone()
+    assert type(last) is type(plain.got[1])
+    h = last[0] if isinstance(last, tuple) else last
+    kept = h.clone()
     y.zero_()
-    assert torch.equal(last, kept)
+    assert torch.equal(h, kept)
 
 
 @pytest.mark.parametrize("bias", [True, False])
@@ -183,6 +190,9 @@ def test_a_precision_that_does_not_fit_is_named():
         LSTMCell(3, 4)(torch.zeros(5, 3, dtype=torch.float64))
     with pytest.raises(ValueError, match=r"c must have shape \(5, 4\), got \(5, 3\)"):
         LSTMCell(3, 4)(torch.zeros(5, 3), (torch.zeros(5, 4), torch.zeros(5, 3)))
+    for hx in (torch.zeros(5, 4), (torch.zeros(5, 4),) * 3):
+        with pytest.raises(ValueError, match=r"hx must be a tuple \(h, c\), got"):
+            LSTMCell(3, 4)(torch.zeros(5, 3), hx)
     with pytest.raises(ValueError, match=r"hx must be a tuple \(h, c\), got tuple of 1"):
         LSTMCell(3, 4)(torch.zeros(5, 3), (torch.zeros(5, 4),))
 
@@ -210,6 +220,12 @@ def test_one_step_of_a_projection_equals_torch(options):
     ours, theirs = make(ProjectedLSTM, **options), make(TWINS[ProjectedLSTM], **options)
     x, state = tensors(theirs, (5, 1) if options else (1, 5))
     assert_close(results(ours, x, state), results(theirs, x, state), EXACT)
+
+
+def test_a_projection_warns_of_nothing():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        LSTM(3, 4, proj_size=2)(torch.randn(1, 5, 3))
 
 
 def test_a_projection_in_low_precision_keeps_its_states_in_it():

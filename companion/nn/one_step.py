@@ -1,11 +1,12 @@
 """One step at a time, as in streaming, by torch's own operator where that is the faster way.
 
 In a single step the call takes longer than its arithmetic, and a weight that is used once is not
-worth laying out anew. So for one step, where nothing records what is done, a layer of GRU or RNN
-and the single cells call the operator that torch.nn calls, and autograd goes back. `torch.lstm` is
-not among them: it takes longer than the engine.
+worth laying out anew. So for one step, where nothing records what is done, a layer of GRU or RNN,
+an LSTM with a projection and the single cells call the operator that torch.nn calls, and autograd
+goes back. For an LSTM without a projection that operator takes longer than the engine.
 """
 
+import warnings
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -33,7 +34,7 @@ def of_layer(layer, input, hx):
 
     None also for whatever does not fit, so that the caller says what is wrong.
     """
-    operator = LAYERS.get(layer._key)
+    operator = _projected() if layer.proj_size and layer._key == "lstm" else LAYERS.get(layer._key)
     if operator is None or torch.compiler.is_compiling() or type(input) is not torch.Tensor:
         return None
     batch_first = layer.batch_first
@@ -43,12 +44,19 @@ def of_layer(layer, input, hx):
         return None
     both = layer.bidirectional
     names = _names(layer._names, layer.num_layers, both, layer.bias)
-    shape = layer.num_layers * (1 + both), input.shape[0 if batch_first else 1], layer.hidden_size
-    hx = input.new_zeros(shape) if hx is None else hx
-    weights = _weights(layer, names, input, (hx,), shape)
+    count, B = layer.num_layers * (1 + both), input.shape[0 if batch_first else 1]
+    shapes = [(count, B, layer.proj_size or layer.hidden_size)]
+    if layer.proj_size:
+        shapes.append((count, B, layer.hidden_size))
+    state = _state(hx, shapes, input)
+    weights = _weights(layer, names, input, state, shapes)
     if weights is None:
         return None
-    return operator(input, hx, weights, layer.bias, layer.num_layers, 0.0, False, both, batch_first)
+    hx = state if layer.proj_size else state[0]
+    found = operator(
+        input, hx, weights, layer.bias, layer.num_layers, 0.0, False, both, batch_first
+    )
+    return (found[0], found[1:]) if layer.proj_size else found
 
 
 def of_cell(cell, input, hx):
@@ -58,15 +66,25 @@ def of_cell(cell, input, hx):
         return None
     if input.dim() != 2:
         return None
-    shape, two = (input.shape[0], cell.hidden_size), cell._key == "lstm"
-    if hx is None:
-        zeros = input.new_zeros(shape)
-        hx = (zeros, zeros) if two else zeros
-    state = hx if two else (hx,)
-    if not isinstance(state, tuple | list) or len(state) != 1 + two:
+    shapes = [(input.shape[0], cell.hidden_size)] * len(cell.cell.states)
+    state = _state(hx, shapes, input)
+    weights = _weights(cell, NAMES[cell._key], input, state, shapes)
+    if weights is None:
         return None
-    weights = _weights(cell, NAMES[cell._key], input, state, shape)
-    return None if weights is None else operator(input, hx, *weights)
+    return operator(input, state if len(state) > 1 else state[0], *weights)
+
+
+@cache
+def _projected():
+    """The operator of an LSTM with a projection.
+
+    At its first call PyTorch warns that oneDNN has no projections, of which a user knows nothing.
+    """
+    x, weights = torch.zeros(1, 1, 1), [torch.zeros(*size) for size in ((8, 1), (8, 1), (1, 2))]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.lstm(x, (x, x.expand(1, 1, 2)), weights, False, 1, 0.0, False, False, False)
+    return torch.lstm
 
 
 @cache
@@ -77,29 +95,35 @@ def _names(names, layers, both, bias):
     return tuple(name + end for end in ends for name in names)
 
 
-def _weights(module, names, input, state, shape):
+def _state(hx, shapes, like):
+    """hx as a tuple, whatever it is; zeros for None."""
+    if hx is None:
+        return tuple([like.new_zeros(shape) for shape in shapes])
+    return hx if len(shapes) > 1 else (hx,)
+
+
+def _weights(module, names, input, state, shapes):
     """Its parameters, missing biases as None; or None where torch's operator is not to run.
 
-    shape: that each of the state must have.
+    shapes: what those of the state must be.
     """
     own = module._parameters
     try:
         weights = [own[name] for name in names]
     except KeyError:  # parametrized or pruned
         return None
-    first, given = weights[0], (input, *state)
-    dtype = first.dtype
-    if not first.is_cpu or dtype not in DTYPES or not input.numel():
+    dtype = weights[0].dtype
+    if type(state) is not tuple or len(state) != len(shapes) or dtype not in DTYPES:
         return None
-    if input.shape[-1] != module.input_size:
+    if input.shape[-1] != module.input_size or not input.numel():
         return None
-    for value in given:
+    tensors = [input, *state, *[value for value in weights if value is not None]]
+    for value in tensors:
         if type(value) not in ORDINARY or value.dtype != dtype or not value.is_cpu:
             return None
-    for value in state:
+    for value, shape in zip(state, shapes, strict=True):
         if value.shape != shape:
             return None
-    tensors = [value for value in (*given, *weights) if value is not None]
     if torch._C._get_tracing_state() is not None or torch._C._is_any_autocast_enabled():
         return None
     return None if followed(tensors) else weights
