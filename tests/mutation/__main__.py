@@ -16,7 +16,7 @@ from pathlib import Path
 
 from .mutants import Mutant, mutants
 from .targets import ROOT, TARGETS
-from .trial import BROKEN, KILLED, SURVIVED, prepare, verdicts, warm_up
+from .trial import BROKEN, KILLED, SURVIVED, prepare, verdicts
 
 
 def changes(target):
@@ -83,17 +83,19 @@ def main():
         return options.module in mutant.module and options.only in where
 
     listed = {m: reason for m, reason in read(options.list).items() if wanted(m)}
-    every, found = [], {}
-    prepare()
+
+    def tried(target, share):
+        return (c for c in changes(target) if wanted(c[0]) and in_sample(c[0], share))
+
+    every, work = [], []
     for target in TARGETS:
         here = [m for m, _, _ in changes(target) if wanted(m)]
         every += here
         share = 1.0 if options.all else target.share
-        total = sum(in_sample(m, share) for m in here)
-        if total:
-            warm_up(target)
-            some = (c for c in changes(target) if wanted(c[0]) and in_sample(c[0], share))
-            found |= verdicts(target, some, options.jobs, total)
+        if total := sum(in_sample(m, share) for m in here):
+            work.append((target, total, tried(target, share)))
+    prepare()
+    found = verdicts(work, options.jobs)
     survived = [m for m, results in found.items() if SURVIVED in results and m not in listed]
     stale = [m for m in listed if m not in every or KILLED in found.get(m, [])]
     broken = [m for m, results in found.items() if BROKEN in results]

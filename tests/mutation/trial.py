@@ -8,7 +8,11 @@ import os
 import resource
 import signal
 import sys
+import tempfile
+import time
+from collections import defaultdict
 from contextlib import suppress
+from functools import partial
 from importlib.machinery import SourceFileLoader
 
 import hypothesis
@@ -18,7 +22,7 @@ from tqdm import tqdm
 from .targets import ROOT
 
 OPTIONS = ["-x", "-q", "-p", "no:cacheprovider"]
-SECONDS = 30  # of processor time: a loop without an end counts as killed
+SECONDS = 30  # of processor time, at most: a loop without an end counts as killed
 WAIT = 300  # seconds on the clock: so does a wait without an end
 SURVIVED, KILLED, BROKEN = range(3)
 
@@ -41,31 +45,59 @@ def prepare():
     SourceFileLoader.get_code = get_code
 
 
-def warm_up(target):
-    """Run the tests of a target unchanged, and import what they imported and no mutant can change.
+class Forks:
+    """At most so many forks of this process at a time."""
 
-    A fork runs them: this process must not run torch or a compiled loop, which could start
-    threads. Exits if the tests fail.
-    """
-    receive, send = os.pipe()
-    if (pid := os.fork()) == 0:
-        os.close(receive)
+    def __init__(self, jobs):
+        self.jobs, self.running = jobs, {}
+
+    def start(self, work, done):
+        """Once there is room, have a fork end with the code `work(note)`, `note` being a file.
+
+        Later `done(code, text)` is called here with what it wrote.
+        """
+        while len(self.running) >= self.jobs:
+            self.wait()
+        note = tempfile.TemporaryFile("w+")
+        if pid := os.fork():
+            self.running[pid] = note, done
+            return
         result = BROKEN
         try:
-            result = verdict(target)
-            with open(send, "w") as pipe:
-                json.dump(_foreign(target), pipe)
+            result = work(note)
+            note.flush()
         finally:
             os._exit(result)
-    os.close(send)
-    with open(receive) as pipe:
-        names = pipe.read()
-    if os.waitpid(pid, 0)[1] != SURVIVED:
+
+    def wait(self):
+        pid, status = os.wait()
+        note, done = self.running.pop(pid)
+        with note:
+            note.seek(0)
+            done(os.waitstatus_to_exitcode(status), note.read())
+
+
+def unchanged(target, note):
+    """Run the tests of a target on the code as it is; note their seconds and what they imported.
+
+    A fork does it: the process that trials start from must not run torch or a compiled loop, which
+    could start threads.
+    """
+    result = verdict(target)
+    json.dump([time.process_time(), _foreign(target)], note)
+    return result
+
+
+def load(target, code, text):
+    """Import what the tests imported and no mutant can change; their seconds. Exit if one fails."""
+    if code != SURVIVED:
         sys.exit(f"without any change these tests fail: {', '.join(target.tests)}")
-    for name in json.loads(names):
+    seconds, names = json.loads(text)
+    for name in names:
         with suppress(ImportError):  # made while the tests ran, such as compiled loops
             importlib.import_module(name)
     gc.freeze()
+    return seconds
 
 
 def _foreign(target):
@@ -80,7 +112,22 @@ def _foreign(target):
     return [name for name, spec in found if spec and not str(spec.origin).startswith(ours)]
 
 
-def verdict(target):
+class Killers:
+    """What pytest is told: which tests run first; and notes the one that fails."""
+
+    def __init__(self, first, note):
+        self.rank = {name: k for k, name in enumerate(first)}
+        self.note = note
+
+    def pytest_collection_modifyitems(self, items):
+        items.sort(key=lambda item: self.rank.get(item.nodeid, len(self.rank)))
+
+    def pytest_runtest_logreport(self, report):
+        if report.failed:
+            print(report.nodeid, file=self.note)
+
+
+def verdict(target, *plugins):
     """SURVIVED if no test of the target fails. For a fork of its own."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
@@ -95,36 +142,50 @@ def verdict(target):
         names.append(f"({' or '.join(target.only)})")
     options = [*OPTIONS, "-k", " and ".join(names)]
     files = [str(ROOT / f"tests/test_{name}.py") for name in target.tests]
-    return SURVIVED if pytest.main([*options, *files]) == 0 else KILLED
+    return SURVIVED if pytest.main([*options, *files], plugins) == 0 else KILLED
 
 
-def verdicts(target, changes, jobs, total):
-    """Try every (mutant, tree, path), `jobs` at a time.
+def trial(target, module, tree, path, seconds, first, note):
+    """The verdict on one mutant; the tests of the list `first` run first."""
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+    signal.alarm(WAIT)
+    changed[module] = compile(ast.fix_missing_locations(tree), path, "exec")
+    return verdict(target, Killers(first, note))
 
-    Returns a dict of mutant -> list of verdicts: a line that stands twice gives two.
+
+def verdicts(work, jobs):
+    """Try all of `work`, a list of (target, how many, (mutant, tree, path) of each).
+
+    The tests that killed the last mutants of a function run first on its next one, and those of
+    the next target run unchanged while mutants of this one are tried. Returns a dict of
+    mutant -> list of verdicts: a line that stands twice gives two.
     """
-    found, running = {}, {}
+    found, killers, ready = defaultdict(list), defaultdict(list), {}
+    forks = Forks(jobs)
 
-    def collect():
-        pid, status = os.wait()
-        code = os.waitstatus_to_exitcode(status)
+    def done(mutant, code, text):
         # Below zero it was ended by a signal: the time limit, or a crash.
-        found.setdefault(running.pop(pid), []).append(KILLED if code < 0 else code)
+        found[mutant].append(KILLED if code < 0 else code)
+        known = killers[mutant.module, mutant.function]
+        for name in text.splitlines()[:1]:
+            known[:] = [name, *(other for other in known if other != name)]
 
-    for mutant, tree, path in tqdm(changes, target.modules[0], total, disable=None):
-        if len(running) == jobs:
-            collect()
-        if pid := os.fork():
-            running[pid] = mutant
-            continue
-        resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
-        signal.alarm(WAIT)
-        result = BROKEN
-        try:
-            changed[mutant.module] = compile(ast.fix_missing_locations(tree), path, "exec")
-            result = verdict(target)
-        finally:
-            os._exit(result)
-    while running:
-        collect()
-    return found
+    def warm_up(k):
+        if k < len(work):
+            target = work[k][0]
+            forks.start(partial(unchanged, target), lambda *result: ready.update({k: result}))
+
+    warm_up(0)
+    for k, (target, total, changes) in enumerate(work):
+        while k not in ready:
+            forks.wait()
+        # A mutant may take four times as long as the tests without it, and a few seconds more.
+        seconds = min(SECONDS, 5 + round(4 * load(target, *ready[k])))
+        warm_up(k + 1)
+        for mutant, tree, path in tqdm(changes, target.modules[0], total, disable=None):
+            first = killers[mutant.module, mutant.function]
+            work_on = partial(trial, target, mutant.module, tree, path, seconds, first)
+            forks.start(work_on, partial(done, mutant))
+    while forks.running:
+        forks.wait()
+    return dict(found)
