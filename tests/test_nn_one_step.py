@@ -1,5 +1,7 @@
 """One step by torch's own operator: the same values and gradients, and not where it must not be."""
 
+import subprocess
+import sys
 import warnings
 
 import numpy as np
@@ -139,6 +141,14 @@ class Marked(torch.Tensor):
     """A kind of tensor that may see each operation."""
 
 
+def test_what_torch_does_slower_or_elsewhere_is_the_engines(taken):
+    LSTM(3, 4)(torch.randn(1, 5, 3))
+    GRU(3, 4)(torch.randn(1, 3))
+    GRU(3, 4, device="meta")(torch.randn(1, 5, 3, device="meta"))
+    GRUCell(3, 4, device="meta")(torch.randn(5, 3, device="meta"))
+    assert taken == [False] * 4
+
+
 def test_what_is_followed_or_converted_is_the_engines(taken):
     layer, cell = GRU(3, 4), GRUCell(3, 4)
     x = torch.randn(1, 5, 3)
@@ -186,6 +196,11 @@ def test_a_precision_that_does_not_fit_is_named():
         GRU(3, 4)(torch.zeros(1, 5, 3, dtype=torch.float64))
     with pytest.raises(ValueError, match="h0 must be torch.float32 like the weights"):
         GRU(3, 4)(torch.zeros(1, 5, 3), torch.zeros(1, 5, 4, dtype=torch.float64))
+    for module in (GRU(3, 4), LSTMCell(3, 4)):
+        with pytest.raises(ValueError, match="input must be a torch tensor, got ndarray"):
+            module(np.zeros((1, 5, 3), np.float32))
+    with pytest.raises(ValueError, match="h must be a torch tensor, got int"):
+        GRUCell(3, 4)(torch.zeros(5, 3), 0)
     with pytest.raises(ValueError, match="input must be torch.float32 like the weights"):
         LSTMCell(3, 4)(torch.zeros(5, 3, dtype=torch.float64))
     with pytest.raises(ValueError, match=r"c must have shape \(5, 4\), got \(5, 3\)"):
@@ -222,10 +237,23 @@ def test_one_step_of_a_projection_equals_torch(options):
     assert_close(results(ours, x, state), results(theirs, x, state), EXACT)
 
 
-def test_a_projection_warns_of_nothing():
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        LSTM(3, 4, proj_size=2)(torch.randn(1, 5, 3))
+def test_a_projection_warns_of_nothing_and_draws_nothing():
+    one_step._projected.cache_clear()
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    torch.set_warn_always(True)  # what PyTorch says once in a process, anew
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert one_step._projected() is torch.lstm
+    finally:
+        torch.set_warn_always(False)
+    assert torch.equal(torch.get_rng_state(), before)
+    code = (
+        "import torch; from companion.nn import LSTM; LSTM(3, 4, proj_size=2)(torch.ones(1, 5, 3))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_projection_in_low_precision_keeps_its_states_in_it():

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from companion.nn.function import ORDINARY, followed
+from companion.nn.function import followed
 from companion.nn.operators import DTYPES, NAMES
 
 LAYERS: dict[str, Callable[..., Any]] = {
@@ -34,11 +34,13 @@ def of_layer(layer, input, hx):
 
     None also for whatever does not fit, so that the caller says what is wrong.
     """
-    operator = _projected() if layer.proj_size and layer._key == "lstm" else LAYERS.get(layer._key)
-    if operator is None or torch.compiler.is_compiling() or type(input) is not torch.Tensor:
+    if torch.compiler.is_compiling() or type(input) is not torch.Tensor or input.dim() != 3:
         return None
     batch_first = layer.batch_first
-    if input.dim() != 3 or input.shape[1 if batch_first else 0] != 1 or not layer.compiled:
+    if input.shape[1 if batch_first else 0] != 1 or not layer.compiled:
+        return None
+    operator = _projected() if layer.proj_size and layer._key == "lstm" else LAYERS.get(layer._key)
+    if operator is None:
         return None
     if layer.recurrent_dropout or (layer.dropout and layer.training):
         return None
@@ -62,9 +64,9 @@ def of_layer(layer, input, hx):
 def of_cell(cell, input, hx):
     """The state after a single cell's step, or None, as above."""
     operator = CELLS.get(cell._key)
-    if operator is None or torch.compiler.is_compiling() or type(input) is not torch.Tensor:
+    if operator is None or torch.compiler.is_compiling():
         return None
-    if input.dim() != 2:
+    if type(input) is not torch.Tensor or input.dim() != 2:
         return None
     shapes = [(input.shape[0], cell.hidden_size)] * len(cell.cell.states)
     state = _state(hx, shapes, input)
@@ -80,10 +82,11 @@ def _projected():
 
     At its first call PyTorch warns that oneDNN has no projections, of which a user knows nothing.
     """
-    x, weights = torch.zeros(1, 1, 1), [torch.zeros(*size) for size in ((8, 1), (8, 1), (1, 2))]
+    layer = torch.nn.LSTM(1, 2, proj_size=1, device="meta")  # where no weights are drawn
+    layer.to_empty(device="cpu")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        torch.lstm(x, (x, x.expand(1, 1, 2)), weights, False, 1, 0.0, False, False, False)
+        layer(torch.zeros(1, 1, 1))
     return torch.lstm
 
 
@@ -112,18 +115,14 @@ def _weights(module, names, input, state, shapes):
         weights = [own[name] for name in names]
     except KeyError:  # parametrized or pruned
         return None
-    dtype = weights[0].dtype
-    if type(state) is not tuple or len(state) != len(shapes) or dtype not in DTYPES:
-        return None
-    if input.shape[-1] != module.input_size or not input.numel():
+    if type(state) is not tuple or len(state) != len(shapes):
         return None
     tensors = [input, *state, *[value for value in weights if value is not None]]
-    for value in tensors:
-        if type(value) not in ORDINARY or value.dtype != dtype or not value.is_cpu:
-            return None
-    for value, shape in zip(state, shapes, strict=True):
-        if value.shape != shape:
-            return None
     if torch._C._get_tracing_state() is not None or torch._C._is_any_autocast_enabled():
         return None
-    return None if followed(tensors) else weights
+    dtype = input.dtype
+    if followed(tensors) or any([t.dtype != dtype or not t.is_cpu for t in tensors]):
+        return None
+    if [t.shape for t in state] != shapes or input.shape[-1] != module.input_size:
+        return None
+    return weights if dtype in DTYPES and input.numel() else None
