@@ -1,4 +1,4 @@
-"""One step by torch's own operator: the same values and gradients, and not where it must not be."""
+"""Calls of torch's own operators: the same values and gradients, and not where they must not be."""
 
 import subprocess
 import sys
@@ -22,7 +22,7 @@ from nn_cases import (
 )
 
 import companion
-from companion.nn import GRU, LSTM, RNN, GRUCell, LSTMCell, PeepholeLSTMCell, RNNCell, one_step
+from companion.nn import GRU, LSTM, RNN, GRUCell, LSTMCell, PeepholeLSTMCell, RNNCell, direct
 
 EXACT = 1e-12  # float64: sums of some ten terms of order 1, in another order
 DIRECT = [RNN, ReluRNN, GRU, ProjectedLSTM]
@@ -46,14 +46,14 @@ def taken(monkeypatch):
     """Whether each call so far was one of torch's operators."""
     found = []
     for name in ("of_layer", "of_cell"):
-        own = getattr(one_step, name)
+        own = getattr(direct, name)
 
         def watched(*arguments, own=own):
             result = own(*arguments)
             found.append(result is not None)
             return result
 
-        monkeypatch.setattr(one_step, name, watched)
+        monkeypatch.setattr(direct, name, watched)
     return found
 
 
@@ -113,7 +113,6 @@ def test_a_single_cell_has_the_engines_values_and_gradients(kind, bias, taken):
         ((1, 5), {"batch_first": True}),
         ((1, 5), {"compiled": False}),
         ((1, 5), {"recurrent_dropout": 0.5}),
-        ((1, 5), {"num_layers": 2, "dropout": 0.5}),
     ],
 )
 def test_other_calls_of_a_layer_are_the_engines(shape, options, taken):
@@ -121,10 +120,32 @@ def test_other_calls_of_a_layer_are_the_engines(shape, options, taken):
     x, state = tensors(made, shape)
     call(made, x, state)
     assert taken == [False]
-    if made.dropout:
-        made.eval()
-        call(made, x, state)
-        assert taken == [False, True]
+
+
+def test_dropout_is_between_layers_while_training(taken):
+    ours, plain = (make(GRU, num_layers=3, dropout=0.5, compiled=c) for c in (True, False))
+    x, state = tensors(ours, (1, 5))
+    found = []
+    for kind in (ours, plain):
+        for train in (True, False):
+            torch.manual_seed(7)
+            found.append(call(kind.train(train), x, state))
+    assert_close(found[0], found[2], EXACT)
+    assert_close(found[1], found[3], EXACT)
+    assert not torch.equal(found[0][0], found[1][0])
+    assert taken == [True, True, False, False]
+
+
+def test_a_projected_lstm_is_direct_for_short_sequences_and_many_units(taken, monkeypatch):
+    monkeypatch.setattr(direct, "UNITS", 24)
+    torch.manual_seed(0)
+    for T, H in ((1, 2), (2, 16), (2, 17), (3, 24), (3, 25), (9, 24), (9, 25)):
+        ours = LSTM(3, H, proj_size=1, dtype=torch.float64)
+        theirs = torch.nn.LSTM(3, H, proj_size=1, dtype=torch.float64)
+        theirs.load_state_dict(ours.state_dict())
+        x = torch.randn(T, 5, 3, dtype=torch.float64)
+        assert_close(_flat(ours(x)), _flat(theirs(x)), EXACT)
+    assert taken == [True, False, True, False, True, False, True]
 
 
 @pytest.mark.parametrize("layer", DIRECT)
@@ -238,14 +259,14 @@ def test_one_step_of_a_projection_equals_torch(options):
 
 
 def test_a_projection_warns_of_nothing_and_draws_nothing():
-    one_step._projected.cache_clear()
+    direct._projected.cache_clear()
     torch.manual_seed(0)
     before = torch.get_rng_state()
     torch.set_warn_always(True)  # what PyTorch says once in a process, anew
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            assert one_step._projected() is torch.lstm
+            assert direct._projected() is torch.lstm
     finally:
         torch.set_warn_always(False)
     assert torch.equal(torch.get_rng_state(), before)

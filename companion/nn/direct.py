@@ -1,9 +1,10 @@
-"""One step at a time, as in streaming, by torch's own operator where that is the faster way.
+"""Calls of torch's own operators, where they are the faster way.
 
 In a single step the call takes longer than its arithmetic, and a weight that is used once is not
-worth laying out anew. So for one step, where nothing records what is done, a layer of GRU or RNN,
-an LSTM with a projection and the single cells call the operator that torch.nn calls, and autograd
-goes back. For an LSTM without a projection that operator takes longer than the engine.
+worth laying out anew. So for one step a layer of GRU or RNN and the single cells call the operator
+that torch.nn calls, and autograd goes back; a projected LSTM does for some more steps, see STEPS.
+All this where nothing records what is done. For an LSTM without a projection torch's operator takes
+longer than the engine.
 """
 
 import warnings
@@ -27,38 +28,37 @@ CELLS: dict[str, Callable[..., Any]] = {
     "rnn": torch.rnn_tanh_cell,
     "rnn_relu": torch.rnn_relu_cell,
 }
+# For a projected LSTM the engine multiplies two weights first, and makes more of each step: it is
+# the faster from a step for every so many units on, and up to so many units (measured).
+STEPS, UNITS = 8, 320
 
 
 def of_layer(layer, input, hx):
-    """The output and last state of a layer for input of one step, or None: then it is not for here.
+    """The output and last state of a layer, or None: then the engine is faster, or has to run.
 
     None also for whatever does not fit, so that the caller says what is wrong.
     """
     if torch.compiler.is_compiling() or type(input) is not torch.Tensor or input.dim() != 3:
         return None
-    batch_first = layer.batch_first
-    if input.shape[1 if batch_first else 0] != 1 or not layer.compiled:
+    batch_first, H = layer.batch_first, layer.hidden_size
+    T = input.shape[1 if batch_first else 0]
+    projected = layer.proj_size > 0 and layer._key == "lstm"
+    if not layer.compiled or T != 1 and not (projected and H > min(STEPS * T, UNITS)):
         return None
-    operator = _projected() if layer.proj_size and layer._key == "lstm" else LAYERS.get(layer._key)
-    if operator is None:
-        return None
-    if layer.recurrent_dropout or (layer.dropout and layer.training):
+    operator = _projected() if projected else LAYERS.get(layer._key)
+    if operator is None or layer.recurrent_dropout:
         return None
     both = layer.bidirectional
     names = _names(layer._names, layer.num_layers, both, layer.bias)
     count, B = layer.num_layers * (1 + both), input.shape[0 if batch_first else 1]
-    shapes = [(count, B, layer.proj_size or layer.hidden_size)]
-    if layer.proj_size:
-        shapes.append((count, B, layer.hidden_size))
+    shapes = [(count, B, layer.proj_size or H), (count, B, H)][: 1 + projected]
     state = _state(hx, shapes, input)
     weights = _weights(layer, names, input, state, shapes)
     if weights is None:
         return None
-    hx = state if layer.proj_size else state[0]
-    found = operator(
-        input, hx, weights, layer.bias, layer.num_layers, 0.0, False, both, batch_first
-    )
-    return (found[0], found[1:]) if layer.proj_size else found
+    options = layer.bias, layer.num_layers, layer.dropout, layer.training, both, batch_first
+    found = operator(input, state if projected else state[0], weights, *options)
+    return (found[0], found[1:]) if projected else found
 
 
 def of_cell(cell, input, hx):

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from companion.nn import one_step, torch_loops
+from companion.nn import direct, torch_loops
 from companion.nn.batch_layout import Hidden, Input, layout_of, over_parts
 from companion.nn.checks import (
     autocast_dtype,
@@ -44,9 +44,8 @@ class Layer(TorchNames):
     their first values; peepholes are p_i_l0 and so on.
     proj_size: numbers of h, P, fewer than units: h = W_hr m, where m is what the cell puts out
     (Sak, Senior and Beaufays 2014); 0 is without. Not for a cell such as the GRU that reads h
-    elementwise. For large H and small P it takes longer than torch.nn.LSTM, which does 5 H P
-    multiplications a step and sequence where this layer does 4 H²; and a call of more than one
-    step does 4 H² P before the first.
+    elementwise. A step of the engine does 4 H² multiplications a sequence then, and a call
+    4 H² P before; so an LSTM calls torch's own operator, which does 5 H P, where that is faster.
     forget_bias: first bias of the gate that forgets (`Cell.forgets`; for a GRU the update gate),
     bias_ih and bias_hh together; None leaves both random. 1 keeps memory open from the start
     (Jozefowicz, Zaremba and Sutskever 2015).
@@ -55,7 +54,7 @@ class Layer(TorchNames):
     the DropConnect of Wan et al. 2013).
     compiled: whether to run compiled loops on a CPU where numba is installed, else plain NumPy.
     They take up to torch.get_num_threads() threads, with the same results for every number. One
-    step alone of a GRU or RNN is torch's own operator, whose last digits may be others.
+    step alone of a GRU or RNN is torch's own operator, too; its last digits may be others.
     Raises ValueError naming the argument that does not fit, what it is and what is wanted.
 
     A subclass needs no more than a `cell`, which may be a `companion.Cell` of your own.
@@ -151,7 +150,7 @@ class Layer(TorchNames):
         input; and the last state in the form of hx.
         Raises ValueError naming the argument that does not fit, what it is and what is wanted.
         """
-        found = one_step.of_layer(self, input, hx)
+        found = direct.of_layer(self, input, hx)
         if found is not None:
             return found
         output, last, _ = self._run(self._unroll, input, hx)

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from companion.cells import CELLS, Cell, rnn_relu
-from companion.nn import one_step
+from companion.nn import direct
 from companion.nn.batch_layout import Hidden
 from companion.nn.checks import (
     autocast_dtype,
@@ -78,7 +78,7 @@ class SingleCell(NotQuantized):
         Returns the state after, in the form of hx: its h is the output.
         Raises ValueError naming the argument that does not fit, what it is and what is wanted.
         """
-        found = one_step.of_cell(self, input, hx)
+        found = direct.of_cell(self, input, hx)
         if found is not None:
             return found
         D, H, weight = self.input_size, self.hidden_size, self.weight_ih

@@ -177,7 +177,7 @@ TARGETS = (
         ("compiles",),
         0.02,
     ),
-    Target(("companion/nn/one_step.py",), ("nn_one_step",), share=0.1),
+    Target(("companion/nn/direct.py",), ("nn_direct",), share=0.1),
     Target(
         ("companion/nn/function.py", "companion/nn/operators.py"),
         ("nn", "nn_autograd", "nn_recording"),
