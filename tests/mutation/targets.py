@@ -131,7 +131,7 @@ TARGETS = (
     ),
     Target(
         ("companion/engine/product.py", "companion/engine/tiles.py"),
-        ("product", "compiled"),
+        ("compiled", "product"),
         only=("panels_hold", "products_of", "it_is_cut_into"),
         share=0.005,
         first=without_a_cache,
