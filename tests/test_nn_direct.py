@@ -165,9 +165,11 @@ class Marked(torch.Tensor):
 def test_what_torch_does_slower_or_elsewhere_is_the_engines(taken):
     LSTM(3, 4)(torch.randn(1, 5, 3))
     GRU(3, 4)(torch.randn(1, 3))
+    GRU(3, 40)(torch.randn(2, 5, 3))
+    assert GRUCell(3, 4)(torch.randn(3)).shape == (4,)
     GRU(3, 4, device="meta")(torch.randn(1, 5, 3, device="meta"))
     GRUCell(3, 4, device="meta")(torch.randn(5, 3, device="meta"))
-    assert taken == [False] * 4
+    assert taken == [False] * 6
 
 
 def test_what_is_followed_or_converted_is_the_engines(taken):
@@ -190,12 +192,19 @@ def test_what_is_followed_or_converted_is_the_engines(taken):
     assert_close(trace(longer)[:1], layer(longer)[:1], 1e-6)
 
 
-def test_compiled_programs_take_any_number_of_steps():
-    layer = GRU(3, 4)
-    compiled = torch.compile(layer, backend="eager", dynamic=True)
-    for T in (1, 6):
-        x = torch.randn(T, 5, 3)
-        assert_close(compiled(x)[:1], layer(x)[:1], 1e-6)
+@pytest.mark.parametrize(("kind", "shapes"), [(GRU, [(1, 5, 3), (6, 5, 3)]), (GRUCell, [(5, 3)])])
+def test_a_compiled_program_holds_the_layer_as_one_operator(kind, shapes):
+    module, graphs = kind(3, 4), []
+
+    def backend(graph, inputs):
+        graphs.append(graph)
+        return graph
+
+    compiled = torch.compile(module, backend=backend, dynamic=True)
+    for shape in shapes:
+        x = torch.randn(shape)
+        torch.testing.assert_close(compiled(x), module(x), rtol=0, atol=1e-6)
+        assert "companion.unroll" in graphs[-1].code
 
 
 @pytest.mark.parametrize(
@@ -226,7 +235,7 @@ def test_a_precision_that_does_not_fit_is_named():
         LSTMCell(3, 4)(torch.zeros(5, 3, dtype=torch.float64))
     with pytest.raises(ValueError, match=r"c must have shape \(5, 4\), got \(5, 3\)"):
         LSTMCell(3, 4)(torch.zeros(5, 3), (torch.zeros(5, 4), torch.zeros(5, 3)))
-    for hx in (torch.zeros(5, 4), (torch.zeros(5, 4),) * 3):
+    for hx in (torch.zeros(2, 5, 4), (torch.zeros(5, 4),) * 3):
         with pytest.raises(ValueError, match=r"hx must be a tuple \(h, c\), got"):
             LSTMCell(3, 4)(torch.zeros(5, 3), hx)
     with pytest.raises(ValueError, match=r"hx must be a tuple \(h, c\), got tuple of 1"):

@@ -115,7 +115,7 @@ def _weights(module, names, input, state, shapes):
         weights = [own[name] for name in names]
     except KeyError:  # parametrized or pruned
         return None
-    if type(state) is not tuple or len(state) != len(shapes):
+    if type(state) is not tuple:  # but a tensor, whose rows might look like states
         return None
     tensors = [input, *state, *[value for value in weights if value is not None]]
     if torch._C._get_tracing_state() is not None or torch._C._is_any_autocast_enabled():
