@@ -3,10 +3,10 @@
     python -m benchmarks.map [--seconds 0.2]
 
 At every batch and number of units, D = H, the time of a training step and of inference in float32
-as a ratio to PyTorch's layer, taken turn by turn: the median. On one thread CPU time counts; at
-as many threads as there are processors, which PyTorch takes by itself, and on a coarser grid, wall
-time, of one layer and of two layers in both directions. PyTorch has no peephole layer; that is
-compared with its LSTM.
+as a ratio to PyTorch's layer, taken turn by turn: the median. On one thread CPU time counts, of
+the layers and of the LSTM's compiled cell on NumPy arrays; at as many threads as there are
+processors, which PyTorch takes by itself, and on a coarser grid, wall time, of one layer and of two
+layers in both directions. PyTorch has no peephole layer; that is compared with its LSTM.
 """
 
 import argparse
@@ -20,11 +20,13 @@ from tqdm import tqdm
 
 from benchmarks.clock import save
 from benchmarks.layers import COMPANION
+from companion import CELLS, backward, compiled, forward, init
 
 T = 20
 GRID = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128], [24, 32, 50, 64, 100, 128, 200, 256, 512]
 COARSE = [1, 2, 4, 8, 16, 32, 128], [32, 100, 200, 256]
-TORCH = {"lstm": torch.nn.LSTM, "peephole": torch.nn.LSTM, "gru": torch.nn.GRU}
+CELL = "compiled cell"  # of the LSTM
+TORCH = {"lstm": torch.nn.LSTM, "peephole": torch.nn.LSTM, "gru": torch.nn.GRU, CELL: torch.nn.LSTM}
 TURN, TURNS = 0.003, 5  # seconds of a turn, and turns, at least
 
 
@@ -40,6 +42,22 @@ def step_of(layer, mode, xs):
     def inference():
         with torch.inference_mode():
             layer(xs)
+
+    return {"training": training, "inference": inference}[mode]
+
+
+def step_of_cell(mode, xs):
+    """The same of the compiled cell."""
+    xs, cell = xs.detach().numpy(), compiled(CELLS["lstm"])
+    params = init(cell, xs.shape[2], xs.shape[2], np.random.default_rng(0), xs.dtype)
+    dys = np.ones_like(xs)
+
+    def training():
+        _, _, tape = forward(cell, params, xs)
+        backward(cell, params, tape, dys)
+
+    def inference():
+        forward(cell, params, xs, keep_tape=False)
 
     return {"training": training, "inference": inference}[mode]
 
@@ -71,9 +89,12 @@ def ratios(name, mode, grid, options, clock, seconds):
         rows.append([])
         for B in batches:
             xs = torch.randn(T, B, H, requires_grad=mode == "training")
-            layers = [kind[name](H, H, **options) for kind in (COMPANION, TORCH)]
-            steps = [step_of(layer, mode, xs) for layer in layers]
-            rows[-1].append(ratio(steps, clock, seconds))
+            theirs = step_of(TORCH[name](H, H, **options), mode, xs)
+            if name == CELL:
+                ours = step_of_cell(mode, xs)
+            else:
+                ours = step_of(COMPANION[name](H, H, **options), mode, xs)
+            rows[-1].append(ratio([ours, theirs], clock, seconds))
     return rows
 
 
