@@ -29,6 +29,8 @@ export OPENBLAS_NUM_THREADS := 1
 export MKL_NUM_THREADS := 1
 unexport MPLBACKEND
 unexport PYTHONPATH
+# Thousands of processes import the same modules: they are compiled once.
+unexport PYTHONDONTWRITEBYTECODE
 
 INSTALL = $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable
 # After a failure the next build reads all pages again: a page that was read
@@ -91,7 +93,7 @@ test-book: $(VENV)/.test ## stage 5: the whole book anew, a warning is a failure
 
 test-site: $(VENV)/.test ## stage 6: every page of the built book in a browser
 	@test -f $(SITE)/index.html || { $(call BUILD); }
-	@$(BIN)/python -m pytest -q -n 2 tests/site $(call verdict,site)
+	@$(BIN)/python -m pytest -q -n 2 --dist worksteal tests/site $(call verdict,site)
 
 # The last line of a stage names it.
 verdict = && echo "passed: $(1)" || { echo "FAILED: $(1)"; exit 1; }

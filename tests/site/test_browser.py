@@ -74,8 +74,8 @@ def overflow(tab, width):
     )
 
 
-def violations(tab, axe, mode):
-    """What axe finds, with the theme in light or dark mode."""
+def violations(tab, axe, mode, within="html"):
+    """What axe finds in a part of the page, with the theme in light or dark mode."""
     tab.evaluate(
         """mode => {
         document.documentElement.dataset.mode = mode;
@@ -88,7 +88,7 @@ def violations(tab, axe, mode):
     if not tab.evaluate("() => 'axe' in window"):
         tab.evaluate(axe)
     found = tab.evaluate(
-        """() => axe.run(document, {
+        """within => axe.run(within, {
             resultTypes: ["violations"],
             preload: false,  // it would look for imported style sheets at the wrong place
             rules: {"label-content-name-mismatch": {enabled: true}},
@@ -99,7 +99,8 @@ def violations(tab, axe, mode):
             nodes: one.nodes.filter(node => one.id !== "empty-table-header" ||
                 !document.querySelector(node.target[0]).querySelector("math")).map(node =>
                 node.target.join(" ") + ": " + (node.failureSummary || "").split("\\n").pop()),
-        })))"""
+        })))""",
+        within,
     )
     return [
         f"{mode}: {one['id']} ({one['impact']}): {node}" for one in found for node in one["nodes"]

@@ -213,7 +213,9 @@ def test_figure_wakes_in_its_place_and_can_be_read_by_all(visit, axe, path, name
     twin = wake(tab, name)
     assert twin.locator("output").first.inner_text().strip()
     assert not twin.locator("img").first.is_visible()
-    problems = violations(tab, axe, "light") + violations(tab, axe, "dark")
+    # The page around it is that of test_page.
+    place = f".computed-{name}"
+    problems = violations(tab, axe, "light", place) + violations(tab, axe, "dark", place)
     for width in WIDTHS:
         problems += overflow(tab, width)
         awake = twin.bounding_box()["height"]
