@@ -11,13 +11,13 @@ def projected(run, cell, params, xs, state):
     m at every step, and one product all h. Only the first h is given, and no m for it: it enters
     as inputs of the first step, with m zero. One step alone is made as it is written.
 
-    run: as in `Layer._run`. params: with weight_hr (P, H). xs: (T, B, D).
-    state: h (B, P), the others (B, H).
+    run: as in `Layer._run`. cell: if h is all that is wanted of a step, else None.
+    params: with weight_hr (P, H). xs: (T, B, D). state: h (B, P), the others (B, H).
     Returns values, h (T, B, P) first, and the last state, as `run` does.
     """
     # A program that is recorded must also be right for another T.
     recorded = torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None
-    if not recorded and xs.shape[0] == 1 and not cell.split:
+    if cell and not cell.split and not recorded and xs.shape[0] == 1:
         return _one_step(cell, params, xs, state)
     weights = dict(params)
     weight_hr, weight_hh = weights.pop("weight_hr"), weights["weight_hh"]
@@ -40,7 +40,6 @@ def _one_step(cell, params, xs, state):
     before = dict(zip(cell.states[1:], others, strict=True))
     carry = tuple(before[name].to(wide) for name in cell.carries)
     p = tuple(params[name].to(wide) for name in cell.peepholes)
-    (m, *new), kept = cell.step(a, carry, p)
+    (m, *new), _ = cell.step(a, carry, p)
     h = F.linear(m.to(dtype), params["weight_hr"])
-    values = tuple(value.unsqueeze(0) for value in (h, *new, *kept))
-    return values, (h, *(s.to(dtype) for s in new))
+    return (h.unsqueeze(0),), (h, *(s.to(dtype) for s in new))
