@@ -28,6 +28,7 @@ INSIDE = {
     "companion.nn.batch_layout",
     "companion.nn.checks",
     "companion.nn.cuda_graphs",
+    "companion.nn.direct",
     "companion.nn.function",
     "companion.nn.operators",
     "companion.nn.projection",
