@@ -34,8 +34,8 @@ def run(cell, params, xs, state, dys):
 @pytest.mark.parametrize("name", EVERY)
 def test_compiled_is_plain(name, dtype, tolerance, with_state):
     rng = np.random.default_rng(0)
-    # One row and several, that fill the tiles of the product and that do not; units that fill a
-    # block of 64, and that do not; more rows and terms than the product takes at a time.
+    # One row and several, that fill the tiles of the product and that do not; units that fill
+    # registers, and that do not; more rows and terms than the product takes at a time.
     for T, B, D, H in [(1, 1, 1, 1), (9, 1, 3, 5), (7, 3, 4, 70), (3, 2, 2, 128), (19, 31, 2, 33)]:
         params = init(EVERY[name], D, H, rng, dtype)
         xs = rng.normal(size=(T, B, D)).astype(dtype)
