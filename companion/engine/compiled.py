@@ -178,7 +178,7 @@ def _signatures(cell, dtype):
     backward = (array(3), array(3), array(2, "A"), *tape, array(3), array(3), p, array(3), *batch)
     matrix = array(2, "A")
     multiply = matrix, matrix, array(2), types.int64, types.int64
-    gradients = *(matrix,) * 3, array(2), array(2), array(1), types.boolean
+    gradients = array(2), matrix, matrix, array(2), array(2), array(1), types.boolean, *batch
     return {"forward": (forward, multiply), "backward": (backward, gradients)}
 
 

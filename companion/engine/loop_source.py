@@ -24,8 +24,8 @@ def multiply(left, right, result, low, high):
 """
 GRADIENTS = """
 @njit(error_model='numpy', nogil=True)
-def gradients(da, xs, hs, d_ih, d_hh, d_bias, fresh):
-    add_gradients(da, xs, hs, d_ih, d_hh, d_bias, fresh)
+def gradients(da, xs, hs, d_ih, d_hh, d_bias, fresh, low, high):
+    add_gradients(da, xs, hs, d_ih, d_hh, d_bias, fresh, low, high)
 
 """
 ROW = "@njit(error_model='numpy', fastmath=FAST, forceinline=True, pipeline_class=Apart)"

@@ -12,7 +12,6 @@ Source: the micro-kernel of Goto and van de Geijn (2008).
 import numpy as np
 from numba import njit
 
-from companion.engine.fingerprint import FAST
 from companion.engine.tiles import PANEL, block, tile
 
 # So many rows, whole tiles of six, and terms are multiplied at a time that they stay in caches;
@@ -118,39 +117,38 @@ def product(left, right, result, low, high):
 
 
 @njit(error_model="numpy")
-def add_gradients(da, xs, hs, d_ih, d_hh, d_bias, fresh):
+def add_gradients(da, xs, hs, d_ih, d_hh, d_bias, fresh, low, high):
     """What the steps' da (K, rows) give to weights and bias: da.T @ xs, da.T @ hs, da.sum(0).
 
-    xs (K, D), hs (K, H); d_ih (rows, D), d_hh (rows, H) and d_bias (rows,) are added to, or filled
-    if they are fresh.
+    xs (K, D), hs (K, H); the rows from `low` to `high` of d_ih (rows, D), d_hh (rows, H) and
+    d_bias (rows,) are added to, or filled if they are fresh.
     """
-    K, M = da.shape
+    K = len(da)
     W = PANEL // da.itemsize
-    turned = np.empty((min(M, ROWS), min(TURNED, (K + W - 1) // W * W)), da.dtype)
+    turned = np.empty((min(high - low, ROWS), min(TURNED, (K + W - 1) // W * W)), da.dtype)
     for first in range(0, max(K, 1), STEPS):
         some = da[first : first + STEPS]
         packed_xs, packed_hs = pack(xs[first : first + STEPS]), pack(hs[first : first + STEPS])
-        for m in range(0, M, ROWS):
+        for m in range(low, high, ROWS):
+            end = min(m + ROWS, high)
             if fresh and first == 0:
-                d_ih[m : m + ROWS] = 0
-                d_hh[m : m + ROWS] = 0
-                d_bias[m : m + ROWS] = 0
+                d_ih[m:end] = 0
+                d_hh[m:end] = 0
+                d_bias[m:end] = 0
             for k in range(0, len(some), TURNED):
+                part = some[k : k + TURNED]
                 # A column's numbers are far apart, and every tile would ask for them again.
-                part = some[k : k + TURNED, m : m + ROWS].T
-                fill(turned[: len(part)], part, 0)
-                n = part.shape[1]
-                rows = turned[: len(part), :n]
-                add_product(rows, packed_xs[:, k : k + n], d_ih[m : m + ROWS])
-                add_product(rows, packed_hs[:, k : k + n], d_hh[m : m + ROWS])
-                add_sums(rows, d_bias[m : m + ROWS])
+                fill(turned[: end - m], part[:, m:end].T, 0)
+                rows = turned[: end - m, : len(part)]
+                add_product(rows, packed_xs[:, k : k + len(part)], d_ih[m:end])
+                add_product(rows, packed_hs[:, k : k + len(part)], d_hh[m:end])
+                add_sums(part, d_bias[m:end], m)
 
 
-@njit(error_model="numpy", fastmath=FAST)
-def add_sums(rows, result):
-    """result += rows.sum(1)."""
-    for m in range(len(rows)):
-        total = rows.dtype.type(0)
-        for k in range(rows.shape[1]):
-            total += rows[m, k]
-        result[m] += total
+@njit(error_model="numpy")
+def add_sums(rows, result, column):
+    """result += rows[:, column:].sum(0), for as many columns as the result has."""
+    for k in range(len(rows)):
+        row = rows[k, column : column + len(result)]
+        for m in range(len(result)):
+            result[m] += row[m]

@@ -48,14 +48,12 @@ def gradients(add, multiply, splits, team, da_x, da_h, xs, hs, weight_ih, sums, 
     K, rows = da_x.shape
 
     def joint(low, high):
-        part = slice(low, high)
-        add(da_x[:, part], xs, hs, d_ih[part], d_hh[part], d_bias_ih[part], fresh)
-        d_bias_hh[part] = d_bias_ih[part]
+        add(da_x, xs, hs, d_ih, d_hh, d_bias_ih, fresh, low, high)
+        d_bias_hh[low:high] = d_bias_ih[low:high]
 
     def split(low, high):
-        part = slice(low, high)
-        add(da_x[:, part], xs, hs[:, :0], d_ih[part], d_hh[part, :0], d_bias_ih[part], fresh)
-        add(da_h[:, part], xs[:, :0], hs, d_ih[part, :0], d_hh[part], d_bias_hh[part], fresh)
+        add(da_x, xs, hs[:, :0], d_ih, d_hh[:, :0], d_bias_ih, fresh, low, high)
+        add(da_h, xs[:, :0], hs, d_ih[:, :0], d_hh, d_bias_hh, fresh, low, high)
 
     jobs = [
         Job(split if splits else joint, rows, TILE),
