@@ -324,7 +324,7 @@ def test_a_trial_is_not_tested_and_an_explosion_is_no_result(ticking, monkeypatc
 def test_a_run_gets_the_size_and_rate_of_its_budget(monkeypatch):
     calls = []
     monkeypatch.setattr(race, "train", lambda *call: calls.append(call) or {})
-    for budget in (60, 300):
+    for budget in (60, 300, 1800):
         size, lr = race.CHOSEN["GRU"][budget]
         job = {"network": "GRU", "budget": budget, "seed": 3}
         assert race.run_one(job, NUMBERS, 65) == {"size": size, "lr": lr}
