@@ -11,23 +11,33 @@ from every_cell import EVERY
 
 pytest.importorskip("numba", reason="compiled cells need numba")
 
+from numba import njit, types  # noqa: E402
+
 from companion import compiled, init  # noqa: E402
 from companion.engine import threads  # noqa: E402
+from companion.engine.parts import in_threads, part_of  # noqa: E402
 from companion.engine.team import ALONE, Team  # noqa: E402
 from companion.engine.unroll import Tape, backward_unchecked, forward_unchecked  # noqa: E402
 from companion.nn import GRU, LSTM, openmp  # noqa: E402
 
+BODY = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+RUN = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint)
 
-def one_after_another(size):
-    """A team whose threads run one after another, and a list of what they were asked to do."""
+
+def one_after_another(size, come=None):
+    """A team whose threads run one after another, and a list of how many were asked for.
+
+    come: how many there are in truth, if not as many as are asked for. The third is to be kept.
+    """
     asked = []
 
-    def run(function):
-        asked.append(function)
-        for _ in range(size):
-            function()
+    @RUN
+    def run(body, data, count, flags):
+        asked.append((count, flags))
+        for _ in range(come or count):
+            BODY(body)(data)
 
-    return Team(size, run), asked
+    return Team(size, ctypes.cast(run, ctypes.c_void_p).value), asked, run
 
 
 def run(cell, team, sizes, dtype):
@@ -49,23 +59,23 @@ def test_results_are_the_same_for_every_number_of_threads(name, dtype, monkeypat
     cell = compiled(EVERY[name])
     for sizes in ((3, 1, 70, 5), (2, 7, 3, 70), (40, 9, 33, 33)):
         wanted = run(cell, ALONE, sizes, dtype)
-        for size in (2, 3, 8):
-            team, asked = one_after_another(size)
+        for size, come in ((2, 2), (3, 3), (8, 8), (3, 1), (2, 5)):  # fewer, and more
+            team, asked, _kept = one_after_another(size, come)
             for found, want in zip(run(cell, team, sizes, dtype), wanted, strict=True):
                 np.testing.assert_array_equal(found, want)
-            assert asked
+            assert asked and set(asked) == {(size, 0)}
 
 
 @pytest.mark.parametrize("layer", [LSTM, GRU])
 def test_a_layer_takes_the_threads_of_torch_and_gives_the_same_bits(layer, monkeypatch):
     taken = []
 
-    def watched(jobs, work, team):
-        taken.append(team.size)
-        return in_parts(jobs, work, team)
+    def watched(*arguments):
+        taken.append(arguments[-1].size)
+        do(*arguments)
 
-    in_parts = threads.in_parts
-    monkeypatch.setattr(threads, "in_parts", watched)
+    do = threads._do
+    monkeypatch.setattr(threads, "_do", watched)
     torch.manual_seed(0)
     made, x = layer(60, 100), torch.randn(12, 40, 60)
     before, found = torch.get_num_threads(), []
@@ -95,7 +105,7 @@ def test_threads_of_torch_run_at_the_same_time():
     team = openmp._team(2)
     assert team.size == 2
     for _ in range(3):
-        team.run(meet)
+        RUN(team.run)(BODY(lambda data: meet()), None, team.size, 0)
     assert len(seen) == 2
 
 
@@ -116,44 +126,56 @@ def test_without_openmp_there_is_one_thread(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("size", "multiple", "team"), [(10, 3, 2), (10, 3, 4), (7, 1, 3), (2, 6, 9)]
+    ("size", "multiple", "count"), [(10, 3, 2), (10, 3, 4), (7, 1, 3), (2, 6, 9)]
 )
-def test_parts_are_whole_blocks_and_leave_nothing_out(size, multiple, team):
-    seen = []
-    job = threads.Job(lambda low, high: seen.append((low, high)), size, multiple)
-    threads.in_parts([job], team * threads.WORTH, one_after_another(team)[0])
-    lows, highs = zip(*seen, strict=True)
-    assert lows == (0, *highs[:-1]) and highs[-1] == size
-    assert all(low % multiple == 0 for low in lows)
-    assert len(seen) == min(team, -(-size // multiple))
+def test_parts_are_whole_blocks_and_leave_nothing_out(size, multiple, count):
+    for function in (part_of, part_of.py_func):
+        parts = [function(size, multiple, k, count) for k in range(count)]
+        lows, highs = zip(*parts, strict=True)
+        assert lows == (0, *highs[:-1]) and highs[-1] == size
+        assert all(low % multiple == 0 for low in lows)
+        longest = max(high - low for low, high in parts)
+        assert longest <= -(-size // multiple // count) * multiple + multiple
 
 
-def test_little_work_is_not_given_away():
-    def never(function):
-        raise AssertionError("a thread was asked for")
+@pytest.mark.parametrize(
+    ("work", "blocks", "size", "given"),
+    [
+        (2 * threads.WORTH - 1, 9, 2, (0, 1)),  # little work is not given away
+        (2 * threads.WORTH, 9, 2, (-1, 2)),
+        (9 * threads.WORTH, 9, 4, (-1, 4)),
+        (9 * threads.WORTH, 3, 4, (-1, 3)),
+        (9 * threads.WORTH, 1, 4, (0, 1)),
+        (0, 0, 4, (0, 1)),
+        (9 * threads.WORTH, 9, 1, (0, 1)),
+    ],
+)
+def test_work_is_given_to_as_many_threads_as_it_is_worth(work, blocks, size, given):
+    asked, team = [], Team(size, 77)
+    threads._do(lambda *arguments: asked.append(arguments), ("a", "b"), work, blocks, team)
+    assert asked == [("a", "b", *given, *team)]
 
-    seen = []
-    job = threads.Job(lambda low, high: seen.append((low, high)), 10, 1)
-    threads.in_parts([job], 2 * threads.WORTH - 1, Team(2, never))
-    assert seen == [(0, 10)]
+
+def test_a_part_that_fails_is_told():
+    with pytest.raises(MemoryError, match="a thread"):
+        threads._do(lambda *arguments: True, (), 0, 1, ALONE)
 
 
-def test_parts_that_no_thread_took_are_done_all_the_same():
-    seen = []
-    job = threads.Job(lambda low, high: seen.append((low, high)), 10, 1)
-    threads.in_parts([job], 2 * threads.WORTH, Team(2, lambda function: None))
-    assert seen == [(0, 5), (5, 10)]
+@njit(nogil=True)
+def count_calls(calls, failing, k, count, size, run):
+    if k < 0:
+        return in_threads((calls, failing), count, size, run)
+    calls[k] += count
+    if k == failing:
+        raise ValueError
+    return False
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt, IndexError])
-def test_an_error_in_a_part_is_told_when_all_are_done(error):
-    seen = []
-
-    def part(low, high):
-        seen.append(low)
-        if low == 0:
-            raise error
-
-    with pytest.raises(error):
-        threads.in_parts([threads.Job(part, 10, 1)], 5 * threads.WORTH, one_after_another(2)[0])
-    assert seen == [0, 5]
+@pytest.mark.parametrize("failing", [-1, 0, 2])
+def test_compiled_code_calls_itself_for_every_part_and_says_if_one_failed(failing):
+    number = types.int64
+    count_calls.compile((types.Array(number, 1, "C"), *[number] * 5))
+    team, asked, _kept = one_after_another(3)
+    calls = np.zeros(5, np.int64)
+    assert count_calls(calls, failing, -1, 5, *team) == (failing >= 0)
+    assert calls.tolist() == [5] * 5 and asked == [(3, 0)]

@@ -22,6 +22,7 @@ FORMULAS = {f"companion.cells.{name}" for name in ("coupled", "gru", "lstm", "mg
 # What engines and layers are made of, and compiled functions: no one outside calls them.
 INSIDE = {
     "companion.engine.loops",
+    "companion.engine.parts",
     "companion.engine.product",
     "companion.engine.scalar",
     "companion.engine.threads",

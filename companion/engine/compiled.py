@@ -71,14 +71,14 @@ def _build(cell, digest, dtype):
         return None
     from companion.engine.threads import gradients, over_batch, product
 
-    gates, split = len(cell.gates), bool(cell.split)
+    gates = len(cell.gates)
     # A network in use never goes back, and need not wait for the derivative.
     of = cache(partial(_part, cell, digest, dtype))
     return (
         lambda *arguments: over_batch(of("forward")[0], gates, *arguments),
         lambda *arguments: over_batch(of("backward")[0], gates, *arguments),
         lambda *arguments: product(of("forward")[1], *arguments),
-        lambda *arguments: gradients(of("backward")[1], of("forward")[1], split, *arguments),
+        lambda *arguments: gradients(of("backward")[1], of("forward")[1], *arguments),
     )
 
 
@@ -173,12 +173,14 @@ def _signatures(cell, dtype):
     # What numba makes of a tuple of arrays: another type would be compiled anew in the first call.
     p = types.BaseTuple.from_types([array(1)] * len(cell.peepholes))
     tape = array(4), array(4), types.int64
-    batch = types.int64, types.int64
-    forward = (array(3), array(1), array(1), array(2, "A"), *tape, p, *batch)
-    backward = (array(3), array(3), array(2, "A"), *tape, array(3), array(3), p, array(3), *batch)
+    threads = [types.int64] * 4
+    forward = (array(3), array(1), array(1), array(2, "A"), *tape, p, *threads)
+    dp = array(3)
+    backward = (array(3), array(3), array(2, "A"), *tape, array(3), array(3), p, dp, *threads)
     matrix = array(2, "A")
-    multiply = matrix, matrix, array(2), types.int64, types.int64
-    gradients = array(2), matrix, matrix, array(2), array(2), array(1), types.boolean, *batch
+    multiply = array(2), matrix, array(2), *threads
+    sums = array(2), array(2), array(1), array(1)
+    gradients = array(2), array(2), matrix, matrix, *sums, types.boolean, *threads
     return {"forward": (forward, multiply), "backward": (backward, gradients)}
 
 

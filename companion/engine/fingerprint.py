@@ -28,7 +28,7 @@ def fingerprint(cell: Cell) -> str:
 
     beside = [
         Path(__file__).with_name(name).read_bytes()
-        for name in ("scalar.py", "product.py", "tiles.py")
+        for name in ("scalar.py", "product.py", "tiles.py", "parts.py")
     ]
     versions = numba.__version__, np.__version__, sys.version_info[:3], sorted(FAST), beside
     return repr((versions, text_of(cell)))

@@ -7,7 +7,10 @@ import numpy as np
 from numba import njit
 from numba.core.compiler import Compiler
 
-from companion.engine.product import add_gradients, add_product, add_unpacked, pack, product
+from companion.engine.parts import in_threads, part_of
+from companion.engine.product import (
+    SEQUENCES, TILE, add_gradients, add_product, add_unpacked, pack, product
+)
 
 
 class Apart(Compiler):
@@ -16,29 +19,47 @@ class Apart(Compiler):
         return super().define_pipelines()
 
 '''
-MULTIPLY = """
-@njit(error_model='numpy', nogil=True)
-def multiply(left, right, result, low, high):
-    product(left, right, result, low, high)
-
-"""
-GRADIENTS = """
-@njit(error_model='numpy', nogil=True)
-def gradients(da, xs, hs, d_ih, d_hh, d_bias, fresh, low, high):
-    add_gradients(da, xs, hs, d_ih, d_hh, d_bias, fresh, low, high)
-
-"""
 ROW = "@njit(error_model='numpy', fastmath=FAST, forceinline=True, pipeline_class=Apart)"
 LOOP = "@njit(error_model='numpy', fastmath=FAST, nogil=True)"
+PRODUCT = "@njit(error_model='numpy', nogil=True)"
+# What the gradients of a cell that splits gates do not ask for has no columns, and no rows.
+SPLIT = [
+    "    for n in range(2):",
+    "        da, d_bias = (da_h, d_bias_hh) if n else (da_x, d_bias_ih)",
+    "        x, h = (xs[:, :0], hs) if n else (xs, hs[:, :0])",
+    "        d_x, d_h = (d_ih[:0], d_hh) if n else (d_ih, d_hh[:0])",
+    "        add_gradients(da, x, h, d_x, d_h, d_bias, fresh, low, high)",
+]
+JOINT = [
+    "    add_gradients(da_x, xs, hs, d_ih, d_hh, d_bias_ih, fresh, low, high)",
+    "    for m in range(low, high):",  # numba would compile what is said of shapes that differ
+    "        d_bias_hh[m] = d_bias_ih[m]",
+]
+THREADS = "k, count, size, run"
+
+
+def _begin(name: str, arguments: str, loop: str = LOOP) -> list[str]:
+    """First lines of a function that does part k of `count`; or every part in threads, if k is -1.
+
+    It returns whether that failed.
+    """
+    return [
+        "",
+        "",
+        loop,
+        f"def {name}({arguments}, {THREADS}):",
+        "    if k < 0:",
+        f"        return in_threads(({arguments}), count, size, run)",
+    ]
 
 
 def loop_source(cell: Cell) -> dict[str, str]:
     """Python texts, "forward" and "backward", of the loops for a cell with these gates and so on.
 
     Each has the loop and the product of matrices that goes with it.
-    The loops work on the sequences from `low` to `high` of the batch. `row` is a step of one of
-    them, compiled as a function whose arrays do not overlap: they are too many for all to be
-    compared with one another before vector instructions may be used.
+    A part of a loop is some sequences of the batch. `row` is a step of one of them, compiled as a
+    function whose arrays do not overlap: they are too many for all to be compared with one another
+    before vector instructions may be used.
     """
     S, K, P = map(len, (cell.states, cell.kept, cell.peepholes))
     G, split = len(cell.gates), len(cell.split)
@@ -73,19 +94,18 @@ def loop_source(cell: Cell) -> dict[str, str]:
     a = [f"x{k}[j] + h{k}[j] + b_x{k}[j], " for k in range(joint)]
     a += [f"x{k}[j] + b_x{k}[j], " for k in range(joint, G)]
     a += [f"h{joint + k}[j] + b_h{k}[j], " for k in range(split)]
+    arguments = "a_x, b_x, b_h, weight, states, kept, start, p"
     forward = [
-        HEADER + MULTIPLY,
+        HEADER,
         ROW,
         f"def row({', '.join(arrays)}):",
         "    for j in range(len(new0)):",
         f"        state, kept = step(({''.join(a)}), {group(carry)}, {group(p)})",
         *[f"        {name}[j] = state[{k}]" for k, name in enumerate(new)],
         *[f"        {name}[j] = kept[{k}]" for k, name in enumerate(kept)],
-        "",
-        "",
-        LOOP,
-        "def forward(a_x, b_x, b_h, weight, states, kept, start, p, low, high):",
+        *_begin("forward", arguments),
         "    T, B, rows = a_x.shape",
+        "    low, high = part_of(B, SEQUENCES, k, count)",
         "    H = states.shape[3]",
         *tape,
         "    weight = weight.T",
@@ -97,6 +117,10 @@ def loop_source(cell: Cell) -> dict[str, str]:
         *recurrent("state0[t, low:high, :]", "a_h"),
         "        for b in range(low, high):",
         f"            row({', '.join(arrays.values())})",
+        "    return False",
+        *_begin("multiply", "left, right, out", PRODUCT),
+        "    product(left, right, out, k, count)",
+        "    return False",
         "",
     ]
 
@@ -108,8 +132,9 @@ def loop_source(cell: Cell) -> dict[str, str]:
     groups = ", ".join(map(group, (d, new, kept, carry, p)))
     groups = groups.replace("d0[j]", "d0[j] + dy[j]", 1)  # h_t goes on to step t + 1, and out
     targets = [*da_x, *[f"da_h{k}" for k in range(joint, joint + split)]]
+    arguments = "da_x, da_h, weight, states, kept, start, dys, dstate, p, dp"
     backward = [
-        HEADER + GRADIENTS,
+        HEADER,
         ROW,
         f"def row({', '.join(arrays)}):",
         "    for j in range(len(dy)):",
@@ -118,11 +143,9 @@ def loop_source(cell: Cell) -> dict[str, str]:
         *[f"        da_h{k}[j] = da[{k}]" for k in range(joint if split else 0)],
         *[f"        d{s}[j] = dcarry[{k}]" for k, s in enumerate(carried)],
         *[f"        {name}[j] += dpeep[{k}]" for k, name in enumerate(dp)],
-        "",
-        "",
-        LOOP,
-        "def backward(da_x, da_h, weight, states, kept, start, dys, dstate, p, dp, low, high):",
+        *_begin("backward", arguments),
         "    T, B, H = dys.shape",
+        "    low, high = part_of(B, SEQUENCES, k, count)",
         *tape,
         pack_once,
         "    for t in range(T - 1, -1, -1):",
@@ -130,6 +153,13 @@ def loop_source(cell: Cell) -> dict[str, str]:
         f"            row({', '.join(arrays.values())})",
         *[f"        dstate[{k}, low:high] = 0" for k in range(S) if k not in carried],
         *recurrent("da_h[t, low:high, :]", "dstate[0, low:high]"),
+        "    return False",
+        *_begin(
+            "gradients", "da_x, da_h, xs, hs, d_ih, d_hh, d_bias_ih, d_bias_hh, fresh", PRODUCT
+        ),
+        "    low, high = part_of(da_x.shape[1], TILE, k, count)",
+        *(SPLIT if split else JOINT),
+        "    return False",
         "",
     ]
     return {"forward": "\n".join(forward), "backward": "\n".join(backward)}

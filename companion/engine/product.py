@@ -3,7 +3,7 @@
 A step multiplies few rows (a batch) by the same weights as every other step. BLAS is made for
 large matrices, and arranges the weights anew in every call. Here they are packed into panels of as
 many columns as two vector registers hold, and a tile of at most six rows by one panel keeps all
-its sums in registers while it runs down the panel.
+its sums in registers while it runs down the panel; of twelve, where there are 32 registers.
 An element's sum is taken in one order, whatever is beside it: a row's result does not depend on
 its batch, nor on how many threads there are.
 Source: the micro-kernel of Goto and van de Geijn (2008).
@@ -12,12 +12,16 @@ Source: the micro-kernel of Goto and van de Geijn (2008).
 import numpy as np
 from numba import njit
 
-from companion.engine.tiles import PANEL, block, tile
+from companion.engine.parts import part_of
+from companion.engine.tiles import MANY_REGISTERS, PANEL, block, tile
 
 # So many rows, whole tiles of six, and terms are multiplied at a time that they stay in caches;
 # so many terms where the rows have to be turned. So many steps' inputs are packed at a time.
 ROWS, TERMS, TURNED, STEPS = 144, 512, 128, 4096
-_six, _four, _two, _one = map(tile, (6, 4, 2, 1))
+TILE = 6  # rows
+SEQUENCES = 4  # of a batch are a part at least: a tile of fewer rows takes hardly less time
+MANY = 128  # rows, for which packing takes little of the time
+_twelve, _six, _four, _two, _one = map(tile, (12, 6, 4, 2, 1))
 _twelve_halves = tile(12, PANEL // 2)  # of a panel that is half empty
 _along_rows, _along_columns = block(turned=False), block(turned=True)
 
@@ -59,6 +63,10 @@ def add_panel(rows, panel, result, column):
     while 2 * size <= panel.shape[1] and b + 12 <= B:
         _twelve_halves(rows, b, panel, result, column, size)
         b += 12
+    # A panel beyond the first cache is read less often.
+    while MANY_REGISTERS and b + 12 <= B:
+        _twelve(rows, b, panel, result, column, size)
+        b += 12
     while b + 6 <= B and b + 8 != B:  # two rows alone would leave most registers empty
         _six(rows, b, panel, result, column, size)
         b += 6
@@ -96,24 +104,33 @@ def add_unpacked(rows, weight, result, first=0):
 
 
 @njit(error_model="numpy")
-def product(left, right, result, low, high):
-    """The columns from `low` to `high` of result = left @ right; right is in C or Fortran order.
+def product(left, right, result, k, count):
+    """Part k of `count` of result = left @ right; right is in C or Fortran order.
 
-    `low` and `high` are where panels begin, or where all columns end.
+    A part is some rows; where they are few, or all in one part, some columns, since each part packs
+    what it takes of the right side.
     """
-    M, K = left.shape
+    (M, K), N = left.shape, right.shape[1]
+    panel = PANEL // left.itemsize
+    if MANY * count < M or N <= panel:
+        low, high = 0, N
+        top, end = part_of(M, TILE, k, count)
+    else:
+        low, high = part_of(N, panel, k, count)
+        top, end = 0, M
     right = right[:, low:high]
-    if M <= ROWS:
-        result[:, low:high] = 0
-        add_unpacked(left, right, result, low)
+    if end - top <= ROWS:
+        result[top:end, low:high] = 0
+        add_unpacked(left[top:end], right, result[top:end], low)
         return
     for k in range(0, max(K, 1), TERMS):
         packed = pack(right[k : k + TERMS])
-        for m in range(0, M, ROWS):
-            part = result[m : m + ROWS]
+        for m in range(top, end, ROWS):
+            last = min(m + ROWS, end)
+            part = result[m:last]
             if k == 0:  # not all of a large result at once: it would leave the caches again
                 part[:, low:high] = 0
-            add_product(left[m : m + ROWS, k : k + TERMS], packed, part, low)
+            add_product(left[m:last, k : k + TERMS], packed, part, low)
 
 
 @njit(error_model="numpy")

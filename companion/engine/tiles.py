@@ -12,7 +12,8 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 FEATURES = llvmlite.binding.get_host_cpu_features()
-PANEL = 2 * (64 if FEATURES.get("avx512f") else 32 if FEATURES.get("avx") else 16)  # bytes
+MANY_REGISTERS = FEATURES.get("avx512f", False)  # 32, else 16
+PANEL = 2 * (64 if MANY_REGISTERS else 32 if FEATURES.get("avx") else 16)  # bytes
 INDEX, LANE = ir.IntType(64), ir.IntType(32)
 
 

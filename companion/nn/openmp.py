@@ -19,22 +19,13 @@ def team() -> Team:
 
 @cache
 def _team(size):
-    parallel = _parallel()
-    if size == 1 or parallel is None:
-        return ALONE
-
-    def run(function):
-        parallel(BODY(lambda _: function()), None, size, 0)
-
-    return Team(size, run)
-
-
-BODY = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+    address = _parallel()
+    return ALONE if size == 1 or address is None else Team(size, address)
 
 
 @cache
 def _parallel():
-    """GOMP_parallel of the OpenMP library that PyTorch itself uses, or None.
+    """Address of GOMP_parallel in the OpenMP library that PyTorch itself uses, or None.
 
     Compilers call it where a program has a parallel region, GCC's library has it and LLVM's, too.
     """
@@ -42,6 +33,4 @@ def _parallel():
         found = ctypes.CDLL(torch._C.__file__).GOMP_parallel
     except (OSError, AttributeError):
         return None
-    found.argtypes = BODY, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint
-    found.restype = None
-    return found
+    return ctypes.cast(found, ctypes.c_void_p).value

@@ -130,9 +130,12 @@ TARGETS = (
         share=0.02,
     ),
     Target(
-        ("companion/engine/product.py", "companion/engine/tiles.py"),
-        ("compiled", "product"),
-        only=("panels_hold", "products_of", "it_is_cut_into"),
+        tuple(f"companion/engine/{name}.py" for name in ("parts", "product", "tiles")),
+        ("threads", "compiled", "product"),
+        only=(
+            *("whole_blocks", "every_part", "panels_hold", "products_of", "it_is_cut_into"),
+            *("lstm-float32", "gru-float32"),
+        ),
         share=0.005,
         first=without_a_cache,
     ),
@@ -140,8 +143,8 @@ TARGETS = (
         tuple(f"companion/{name}.py" for name in ("engine/team", "engine/threads", "nn/openmp")),
         ("threads", "product", "compiled"),
         only=(
-            *("lstm-float32", "gru-float32", "openmp", "of_torch", "parts", "given_away"),
-            *("in_a_part", "products_of", "may_lie"),
+            *("lstm-float32", "gru-float32", "openmp", "of_torch", "as_it_is_worth"),
+            *("that_fails", "products_of", "may_lie"),
         ),
         share=0.05,
     ),
