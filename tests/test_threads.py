@@ -1,6 +1,7 @@
 """Parts in threads: the same bits for every number of them, and no part is lost."""
 
 import ctypes
+import math
 import sys
 import threading
 
@@ -17,6 +18,7 @@ from companion import compiled, init  # noqa: E402
 from companion.engine import threads  # noqa: E402
 from companion.engine.parts import in_threads, part_of  # noqa: E402
 from companion.engine.team import ALONE, Team  # noqa: E402
+from companion.engine.tiles import PANEL  # noqa: E402
 from companion.engine.unroll import Tape, backward_unchecked, forward_unchecked  # noqa: E402
 from companion.nn import GRU, LSTM, openmp  # noqa: E402
 
@@ -154,6 +156,31 @@ def test_work_is_given_to_as_many_threads_as_it_is_worth(work, blocks, size, giv
     asked, team = [], Team(size, 77)
     threads._do(lambda *arguments: asked.append(arguments), ("a", "b"), work, blocks, team)
     assert asked == [("a", "b", *given, *team)]
+
+
+def test_work_is_counted_in_multiplications_and_parts_in_tiles_and_panels(monkeypatch):
+    asked = []
+    monkeypatch.setattr(threads, "_do", lambda function, _, *asks: asked.append((function, *asks)))
+    T, B, D, H, rows = 3, 9, 7, 5, 20
+    threads.over_batch("loop", 4, ALONE, np.zeros((T, B, rows)), "more")
+    assert asked == [("loop", T * B * rows * H, 3, ALONE)]  # four sequences each
+
+    def zeros(*shape):
+        return np.zeros(shape, np.float32)
+
+    for M, N in ((50, 90), (5, 90), (50, 7)):
+        threads.product("multiply", ALONE, zeros(M, D), zeros(D, N), zeros(M, N))
+        blocks = max(math.ceil(M / 6), math.ceil(4 * N / PANEL))
+        assert asked.pop() == ("multiply", M * D * N, blocks, ALONE)
+    K, da, weight = 30, zeros(30, rows), zeros(rows, D)
+    sums, dxs = [zeros(rows, D), zeros(rows, H)], zeros(K, D)
+    threads.gradients(
+        "add", "multiply", ALONE, da, da, zeros(K, D), zeros(K, H), weight, sums, True, dxs
+    )
+    assert asked[1:] == [
+        ("add", K * rows * (D + H), 4, ALONE),
+        ("multiply", K * rows * D, 5, ALONE),
+    ]
 
 
 def test_a_part_that_fails_is_told():

@@ -43,7 +43,7 @@ def _do(function, arguments, work, blocks, team):
 
     work: multiplications in all. blocks: how many parts there can be.
     """
-    count = min(team.size, blocks, work // WORTH) if team.size > 1 else 1
+    count = min(team.size, blocks, work // WORTH)
     if function(*arguments, *((-1, count) if count > 1 else (0, 1)), *team):
         raise MemoryError("a thread had too little memory")
 

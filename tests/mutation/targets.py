@@ -132,10 +132,7 @@ TARGETS = (
     Target(
         tuple(f"companion/engine/{name}.py" for name in ("parts", "product", "tiles")),
         ("threads", "compiled", "product"),
-        only=(
-            *("whole_blocks", "every_part", "panels_hold", "products_of", "it_is_cut_into"),
-            *("lstm-float32", "gru-float32"),
-        ),
+        only=("whole_blocks", "every_part", "panels_hold", "products_of", "it_is_cut_into"),
         share=0.005,
         first=without_a_cache,
     ),
@@ -143,8 +140,8 @@ TARGETS = (
         tuple(f"companion/{name}.py" for name in ("engine/team", "engine/threads", "nn/openmp")),
         ("threads", "product", "compiled"),
         only=(
-            *("lstm-float32", "gru-float32", "openmp", "of_torch", "as_it_is_worth"),
-            *("that_fails", "products_of", "may_lie"),
+            *("lstm-float32", "gru-float32", "openmp", "of_torch", "as_it_is_worth", "counted"),
+            *("that_fails", "products_of", "may_lie", "oddly"),
         ),
         share=0.05,
     ),
