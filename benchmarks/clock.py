@@ -4,6 +4,7 @@ import json
 import time
 from pathlib import Path
 
+import llvmlite.binding
 import numpy as np
 
 from book.experiments.lab.machine import machine
@@ -59,5 +60,8 @@ def summary(times, base):
 def save(name, result):
     """Write a result, with what it depends on, to companion/data/benchmarks."""
     RESULTS.mkdir(exist_ok=True)
-    text = json.dumps({"machine": machine(LIBRARIES)} | result, indent=1)
+    found = machine(LIBRARIES)
+    # Processors of one name differ in their generation, and by that in speed.
+    found["processor"] += f" ({llvmlite.binding.get_host_cpu_name()})"
+    text = json.dumps({"machine": found} | result, indent=1)
     (RESULTS / f"{name}.json").write_text(text + "\n")
