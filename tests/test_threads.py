@@ -159,27 +159,27 @@ def test_work_is_given_to_as_many_threads_as_it_is_worth(work, blocks, size, giv
 
 
 def test_work_is_counted_in_multiplications_and_parts_in_tiles_and_panels(monkeypatch):
-    asked = []
+    asked, two = [], Team(2, 0)
     monkeypatch.setattr(threads, "_do", lambda function, _, *asks: asked.append((function, *asks)))
     T, B, D, H, rows = 3, 9, 7, 5, 20
-    threads.over_batch("loop", 4, ALONE, np.zeros((T, B, rows)), "more")
-    assert asked == [("loop", T * B * rows * H, 3, ALONE)]  # four sequences each
+    threads.over_batch("loop", 4, two, np.zeros((T, B, rows)), "more")
+    assert asked == [("loop", T * B * rows * H, 3, two)]  # four sequences each
 
     def zeros(*shape):
         return np.zeros(shape, np.float32)
 
     for M, N in ((50, 90), (5, 90), (50, 7)):
-        threads.product("multiply", ALONE, zeros(M, D), zeros(D, N), zeros(M, N))
+        threads.product("multiply", two, zeros(M, D), zeros(D, N), zeros(M, N))
         blocks = max(math.ceil(M / 6), math.ceil(4 * N / PANEL))
-        assert asked.pop() == ("multiply", M * D * N, blocks, ALONE)
+        assert asked.pop() == ("multiply", M * D * N, blocks, two)
     K, da, weight = 30, zeros(30, rows), zeros(rows, D)
     sums, dxs = [zeros(rows, D), zeros(rows, H)], zeros(K, D)
     threads.gradients(
-        "add", "multiply", ALONE, da, da, zeros(K, D), zeros(K, H), weight, sums, True, dxs
+        "add", "multiply", two, da, da, zeros(K, D), zeros(K, H), weight, sums, True, dxs
     )
     assert asked[1:] == [
-        ("add", K * rows * (D + H), 4, ALONE),
-        ("multiply", K * rows * D, 5, ALONE),
+        ("add", K * rows * (D + H), 4, two),
+        ("multiply", K * rows * D, 5, two),
     ]
 
 

@@ -13,6 +13,9 @@ WORTH = 1 << 18
 
 def over_batch(loop, gates, team, *arguments):
     """Run a compiled loop over all sequences; the first of its arguments is (T, B, gates · H)."""
+    if team.size == 1:  # a single step takes little longer than what is worked out below
+        loop(*arguments, 0, 1, 1, 0)
+        return
     T, B, rows = arguments[0].shape
     _do(loop, arguments, T * B * rows * rows // gates, -(-B // SEQUENCES), team)
 
@@ -20,6 +23,9 @@ def over_batch(loop, gates, team, *arguments):
 def product(multiply, team, left, right, out):
     """np.dot of two matrices by the compiled `multiply`."""
     left, right = left if left.flags.carray else left.copy(), _ordered(right)
+    if team.size == 1:
+        multiply(left, right, out, 0, 1, 1, 0)
+        return out
     M, N = out.shape
     blocks = max(-(-M // TILE), -(-N * out.itemsize // PANEL))
     _do(multiply, (left, right, out), M * N * len(right), blocks, team)
