@@ -14,7 +14,7 @@ WORTH = 1 << 18
 def over_batch(loop, gates, team, *arguments):
     """Run a compiled loop over all sequences; the first of its arguments is (T, B, gates · H)."""
     if team.size == 1:  # a single step takes little longer than what is worked out below
-        loop(*arguments, 0, 1, 1, 0)
+        loop(*arguments, 0, 1, *team)
         return
     T, B, rows = arguments[0].shape
     _do(loop, arguments, T * B * rows * rows // gates, -(-B // SEQUENCES), team)
@@ -24,7 +24,7 @@ def product(multiply, team, left, right, out):
     """np.dot of two matrices by the compiled `multiply`."""
     left, right = left if left.flags.carray else left.copy(), _ordered(right)
     if team.size == 1:
-        multiply(left, right, out, 0, 1, 1, 0)
+        multiply(left, right, out, 0, 1, *team)
         return out
     M, N = out.shape
     blocks = max(-(-M // TILE), -(-N * out.itemsize // PANEL))
