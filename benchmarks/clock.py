@@ -57,10 +57,10 @@ def summary(times, base):
     return found
 
 
-def save(name, result):
+def save(name, result, libraries=LIBRARIES):
     """Write a result, with what it depends on, to companion/data/benchmarks."""
     RESULTS.mkdir(exist_ok=True)
-    found = machine(LIBRARIES)
+    found = machine(libraries)
     # Processors of one name differ in their generation, and by that in speed.
     found["processor"] += f" ({llvmlite.binding.get_host_cpu_name()})"
     text = json.dumps({"machine": found} | result, indent=1)

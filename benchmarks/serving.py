@@ -23,7 +23,6 @@ import torch
 from tqdm import tqdm
 
 from benchmarks.clock import LIBRARIES, compare, save
-from book.experiments.lab.machine import machine
 from companion import CELLS, compiled, forward, init
 from companion.weights import to_keras, to_onnx, to_torch
 
@@ -176,7 +175,7 @@ def main():
         for sizes in tqdm(POINTS, "points")
     ]
     libraries = [*LIBRARIES, "tensorflow", "tensorflow-cpu", "onnxruntime"]
-    save("serving", {"machine": machine(libraries), "points": rows})
+    save("serving", {"points": rows}, libraries)
     for row in rows:
         print(*row["sizes"], sep=", ")
         for rival, found in row["rivals"].items():
