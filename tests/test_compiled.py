@@ -72,13 +72,16 @@ def test_products_of_all_sizes_and_layouts(dtype, tolerance):
     product = partial(COMPILED["rnn"].loops(dtype)[2], ALONE)
     sizes = [(M, 5, N) for M in range(8) for N in (0, 1, 31, 33, 64)]
     sizes += [(3, 0, 2), (ROWS + 1, 2 * TERMS + 1, 3), (2, TERMS, 130), (14, 5, 33)]
+    sizes += [(M, 5, N) for M in (11, 12, 23) for N in (7, 40)]
     for M, K, N in sizes:
         left, right = rng.normal(size=(M, K)), rng.normal(size=(K, N))
         wanted = left @ right
         for order in "CF":
             given = np.asarray(left, dtype, order), np.asarray(right, dtype, order)
             given[0].flags.writeable = False  # as a caller's array may be
-            found = product(*given, np.full((M, N), np.nan, dtype))
+            room = np.full((M + 12, N), np.nan, dtype)
+            found = product(*given, room[:M])
+            assert np.isnan(room[M:]).all()  # nothing is written beyond the last row
             again = product(*given, np.empty((M, N), dtype))
             assert found.dtype == dtype and np.array_equal(found, again)
             # The error of a sum of K products of about 1 grows with √K.

@@ -107,8 +107,8 @@ def add_unpacked(rows, weight, result, first=0):
 def product(left, right, result, k, count):
     """Part k of `count` of result = left @ right; right is in C or Fortran order.
 
-    A part is some rows; where they are few, or all in one part, some columns, since each part packs
-    what it takes of the right side.
+    A part is some rows. Where they are few it is some columns, if there is more than one panel,
+    since each part packs what it takes of the right side.
     """
     (M, K), N = left.shape, right.shape[1]
     panel = PANEL // left.itemsize
@@ -123,14 +123,14 @@ def product(left, right, result, k, count):
         result[top:end, low:high] = 0
         add_unpacked(left[top:end], right, result[top:end], low)
         return
-    for k in range(0, max(K, 1), TERMS):
-        packed = pack(right[k : k + TERMS])
+    for term in range(0, max(K, 1), TERMS):
+        packed = pack(right[term : term + TERMS])
         for m in range(top, end, ROWS):
             last = min(m + ROWS, end)
             part = result[m:last]
-            if k == 0:  # not all of a large result at once: it would leave the caches again
+            if term == 0:  # not all of a large result at once: it would leave the caches again
                 part[:, low:high] = 0
-            add_product(left[m:last, k : k + TERMS], packed, part, low)
+            add_product(left[m:last, term : term + TERMS], packed, part, low)
 
 
 @njit(error_model="numpy")

@@ -130,11 +130,17 @@ TARGETS = (
         share=0.02,
     ),
     Target(
-        tuple(f"companion/engine/{name}.py" for name in ("parts", "product", "tiles")),
-        ("threads", "compiled", "product"),
-        only=("whole_blocks", "every_part", "panels_hold", "products_of", "it_is_cut_into"),
+        ("companion/engine/product.py", "companion/engine/tiles.py"),
+        ("compiled", "product"),
+        only=("panels_hold", "products_of", "it_is_cut_into"),
         share=0.005,
         first=without_a_cache,
+    ),
+    Target(
+        ("companion/engine/parts.py",),
+        ("threads",),
+        only=("whole_blocks", "every_part"),
+        share=0.05,
     ),
     Target(
         tuple(f"companion/{name}.py" for name in ("engine/team", "engine/threads", "nn/openmp")),

@@ -22,7 +22,7 @@ from tqdm import tqdm
 from .targets import ROOT
 
 OPTIONS = ["-x", "-q", "-p", "no:cacheprovider"]
-SECONDS = 30  # of processor time, at most: a loop without an end counts as killed
+SECONDS = 30  # of processor time, in general: a loop without an end counts as killed
 WAIT = 300  # seconds on the clock: so does a wait without an end
 SURVIVED, KILLED, BROKEN = range(3)
 
@@ -179,8 +179,10 @@ def verdicts(work, jobs):
     for k, (target, total, changes) in enumerate(work):
         while k not in ready:
             forks.wait()
-        # A mutant may take four times as long as the tests without it, and a few seconds more.
-        seconds = min(SECONDS, 5 + round(4 * load(target, *ready[k])))
+        # A mutant may take four times as long as the tests without it, and a few seconds more; where
+        # that is long, twice: else a slow machine would end mutants that no test has seen.
+        took = load(target, *ready[k])
+        seconds = round(max(min(SECONDS, 5 + 4 * took), 2 * took))
         warm_up(k + 1)
         for mutant, tree, path in tqdm(changes, target.modules[0], total, disable=None):
             first = killers[mutant.module, mutant.function]
