@@ -179,8 +179,8 @@ def verdicts(work, jobs):
     for k, (target, total, changes) in enumerate(work):
         while k not in ready:
             forks.wait()
-        # A mutant may take four times as long as the tests without it, and a few seconds more; where
-        # that is long, twice: else a slow machine would end mutants that no test has seen.
+        # A mutant may take four times as long as the tests without it, and a few seconds more;
+        # where that is long, twice: else a slow machine ends mutants that no test has seen.
         took = load(target, *ready[k])
         seconds = round(max(min(SECONDS, 5 + 4 * took), 2 * took))
         warm_up(k + 1)
