@@ -14,6 +14,7 @@ def sgd(params: Params, grads: Params, lr: float) -> Params:
     Returns the new parameters, a new dict of new arrays.
     """
     _check_names(params, grads)
+    lr = float(lr)  # NumPy's own would make float64 of float32
     return {name: params[name] - lr * grads[name] for name in params}
 
 
@@ -28,6 +29,7 @@ def momentum(
     _check_names(params, grads)
     if velocity is None:
         velocity = {name: np.zeros_like(value) for name, value in params.items()}
+    beta = float(beta)
     velocity = {name: beta * velocity[name] + grads[name] for name in params}
     return sgd(params, velocity, lr), velocity
 
@@ -51,7 +53,7 @@ def adam(
         memory = (0, zeros, zeros)
     steps, first, second = memory
     steps += 1
-    b1, b2 = betas
+    lr, b1, b2 = map(float, (lr, *betas))
     first = {name: b1 * first[name] + (1 - b1) * grads[name] for name in params}
     second = {name: b2 * second[name] + (1 - b2) * grads[name] ** 2 for name in params}
     # Both moments start at zero; the divisors undo the bias that this gives the first steps.
@@ -73,7 +75,7 @@ def clip_by_norm(grads: Params, limit: float) -> tuple[Params, float]:
     Returns the clipped gradients, a new dict, and the norm before. The direction is kept.
     Raises ValueError unless limit is positive. Source: Pascanu, Mikolov and Bengio (2013).
     """
-    _check_limit(limit)
+    limit = _positive(limit)
     norm = global_norm(grads)
     scale = min(1.0, limit / norm) if norm > 0 else 1.0
     return {name: g * scale for name, g in grads.items()}, norm
@@ -84,13 +86,14 @@ def clip_by_value(grads: Params, limit: float) -> Params:
 
     Raises ValueError unless limit is positive.
     """
-    _check_limit(limit)
+    limit = _positive(limit)
     return {name: np.clip(g, -limit, limit) for name, g in grads.items()}
 
 
-def _check_limit(limit):
+def _positive(limit):
     if not limit > 0:
         raise ValueError(f"limit must be positive, got {limit!r}")
+    return float(limit)
 
 
 def _check_names(params, grads):

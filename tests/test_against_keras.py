@@ -189,6 +189,12 @@ def test_another_network_is_refused(keras, cell, kind, options, says):
         from_keras(cell, keras.Sequential([keras.Input((None, 3)), other]))
 
 
+def test_a_layer_that_was_never_called_has_no_weights(keras):
+    for layer in (keras.layers.LSTM(4), keras.layers.Bidirectional(keras.layers.LSTM(4))):
+        with pytest.raises(ValueError, match="must have weights: call the model once on a batch"):
+            from_keras("lstm", layer)
+
+
 def test_models_that_are_no_stack_are_refused(keras):
     layers = keras.layers
     start = keras.Input((None, 3))

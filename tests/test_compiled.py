@@ -15,7 +15,7 @@ from every_cell import EVERY
 numba = pytest.importorskip("numba", reason="compiled cells need numba")
 
 from companion import CELLS, Cell, backward, compiled, forward, init  # noqa: E402
-from companion.activations import log_sigmoid  # noqa: E402
+from companion.activations import log_sigmoid, sigmoid, tanh  # noqa: E402
 from companion.engine import fingerprint  # noqa: E402
 from companion.engine.team import ALONE  # noqa: E402
 from companion.gradcheck import check_cell  # noqa: E402
@@ -452,3 +452,16 @@ print([fingerprint(cell) for cell in (own, *CELLS.values())])
     ]
     assert runs[0].returncode == 0, runs[0].stderr
     assert runs[0].stdout == runs[1].stdout
+
+
+def test_a_step_may_have_functions_and_lists_within_it():
+    def step(a, carry, p):
+        squash = lambda value: tanh(value)  # noqa: E731
+        i, f = [sigmoid(value) for value in (a[0], a[1])]
+        return (f * squash(carry[0]) + i * squash(a[1]),), ()
+
+    cell = Cell("inner", ("i", "f"), ("h",), ("h",), (), step, None)
+    params = init(cell, 3, 4, rng := np.random.default_rng(0))
+    xs = rng.normal(size=(5, 2, 3))
+    found, wanted = (forward(c, params, xs, keep_tape=False)[0] for c in (compiled(cell), cell))
+    np.testing.assert_allclose(found, wanted, atol=1e-14)

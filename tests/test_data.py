@@ -170,6 +170,8 @@ def test_padded_batches_hold_each_sequence_once_with_its_length_and_label():
     assert (
         order(padded(sequences, labels, 2), 0) == order(padded(sequences, labels, 2), 7) == labels
     )
+    small = np.array(labels, np.int32)
+    assert [y.dtype for _, y in padded(sequences, small, 3)(0)] == [torch.int64] * 2
     for broken in (([], [], 2), (sequences, labels[:4], 2), (sequences, labels, 0)):
         with pytest.raises(ValueError, match="sequences must be at least one"):
             padded(*broken)

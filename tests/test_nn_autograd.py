@@ -4,7 +4,18 @@ import copy
 
 import pytest
 import torch
-from nn_cases import CELL_LAYERS, LAYERS, STACKED, assert_close, call, make, results, tensors
+from nn_cases import (
+    CELL_LAYERS,
+    LAYERS,
+    STACKED,
+    TWINS,
+    ReluRNN,
+    assert_close,
+    call,
+    make,
+    results,
+    tensors,
+)
 from torch.func import functional_call, grad, vmap
 
 from companion.nn import LSTM, operators
@@ -220,3 +231,37 @@ def test_history_enters_a_loss(layer):
         return tuple(v for values in made.history(x, hx).values() for v in values.values())
 
     assert torch.autograd.gradcheck(function, (x, *state), fast_mode=True)
+
+
+@pytest.mark.parametrize("T", [1, 5])
+# torch has no ReLU of complex numbers.
+@pytest.mark.parametrize("kind", [kind for kind in TWINS if kind is not ReluRNN])
+def test_complex_numbers_have_torchs_gradients(kind, T):
+    made = make(kind, dtype=torch.complex128)
+    with torch.no_grad():
+        for parameter in made.parameters():
+            parameter.mul_(1 + 0.3j)
+    twin = TWINS[kind](3, 4, dtype=torch.complex128)
+    twin.load_state_dict(made.state_dict())
+    x, _ = tensors(made, (T, 2))
+
+    def derivatives(layer):
+        ys = layer(x)[0]
+        loss = ((1 + 2j) * ys * ys).abs().sum()
+        return ys, *torch.autograd.grad(loss, (x, *layer.parameters()))
+
+    assert_close(derivatives(made), derivatives(twin), EXACT)
+
+
+@pytest.mark.parametrize("batch_first", [False, True])
+@pytest.mark.parametrize("layer", LAYERS)
+def test_features_made_in_inference_mode(layer, batch_first):
+    made = make(layer, batch_first=batch_first)
+    x, _ = tensors(made, (4, 5))
+    with torch.inference_mode():
+        features = x.detach().clone()
+    found, wanted = (
+        torch.autograd.grad(made(given)[0].pow(2).sum(), (*made.parameters(),))
+        for given in (features, x.detach())
+    )
+    assert_close(found, wanted, EXACT)

@@ -290,3 +290,12 @@ def test_a_projection_in_low_precision_keeps_its_states_in_it():
     made = LSTM(3, 8, proj_size=2, dtype=torch.bfloat16)
     y, (h, c) = made(torch.randn(1, 5, 3, dtype=torch.bfloat16))
     assert y.dtype == h.dtype == c.dtype == torch.bfloat16
+
+
+def test_the_first_call_of_a_projection_with_another_default_device():
+    code = (
+        "import torch; from companion.nn import LSTM; "
+        "made, x = LSTM(3, 20, proj_size=2), torch.randn(1, 4, 3); "
+        "torch.set_default_device('meta'); assert made(x)[0].device.type == 'cpu'"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

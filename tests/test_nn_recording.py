@@ -1,6 +1,8 @@
 """Layers where something records or transforms the operations: NumPy must not run unseen."""
 
 import io
+import subprocess
+import sys
 import warnings
 from dataclasses import replace
 
@@ -17,7 +19,8 @@ from torch.testing._internal.two_tensor import TwoTensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from companion import Cell
-from companion.nn import GRU, LSTM, RNN, PeepholeLSTM, function, operators
+from companion.activations import tanh
+from companion.nn import GRU, LSTM, RNN, Layer, PeepholeLSTM, RNNCell, function, operators
 
 EXACT = 1e-12
 
@@ -252,11 +255,9 @@ def test_the_key_of_an_own_cell_says_what_it_computes(monkeypatch):
     found = []
     for turn in (1, -1):
         monkeypatch.setattr(operators, "KNOWN", {})
-        operators.register.cache_clear()
         cells = own_cells()[::turn]
         found.append([operators.register(cell) for cell in cells][::turn])
         assert [operators.KNOWN[key].step for key in found[-1]] == [c.step for c in cells[::turn]]
-    operators.register.cache_clear()
     assert found[0] == found[1] and len(set(found[0])) == 2
 
 
@@ -265,7 +266,6 @@ def test_a_cell_that_reads_what_may_change_has_a_key_of_its_own(monkeypatch):
     number = [2.0]
     cell = Cell("own", ("h",), ("h",), (), (), lambda a, carry, p: ((a[0] * number[0],), ()), None)
     keys = {operators.register(replace(cell, kept=())), operators.register(replace(cell, name="o"))}
-    operators.register.cache_clear()
     keys.add(operators.register(cell))
     assert len(keys) == 3  # also of one cell twice: in another process the list may hold another
 
@@ -313,3 +313,36 @@ def test_ordinary_calls_run_numpy(monkeypatch):
     assert not function.followed((x, *state, *made.parameters()))
     torch.autograd.grad(call(made, x, state)[0].sum(), x)
     assert isinstance(operators._array(x), np.ndarray)
+
+
+SLOPE = 1.0
+
+
+def test_a_class_made_anew_computes_with_what_is_global_now(monkeypatch):
+    def step(a, carry, p):
+        return (tanh(SLOPE * a[0]),), ()
+
+    def derivative(dstate, state, kept, carry, p):
+        return (dstate[0] * SLOPE * (1 - state[0] * state[0]),), (), ()
+
+    for slope in (1.0, 3.0):
+        monkeypatch.setitem(globals(), "SLOPE", slope)
+
+        class Net(Layer):
+            cell = Cell("sloped", ("h",), ("h",), (), (), step, derivative)
+
+        net, x = Net(3, 4), torch.randn(5, 2, 3)
+        assert torch.allclose(net(x)[0], net.history(x)["l0"]["h"], atol=1e-5)
+
+
+def test_a_layer_that_was_pickled_runs_in_another_process(tmp_path):
+    made, x = RNN(3, 4, nonlinearity="relu"), torch.randn(5, 2, 3)
+    single = RNNCell(3, 4, nonlinearity="relu")
+    torch.save((made, single, x), tmp_path / "both.pt")
+    code = (
+        "import sys, torch; made, single, x = torch.load(sys.argv[1], weights_only=False); "
+        "torch.save((made(x)[0], single(x[0])), sys.argv[1])"
+    )
+    subprocess.run([sys.executable, "-c", code, tmp_path / "both.pt"], check=True)
+    found = torch.load(tmp_path / "both.pt")
+    assert_close(found, (made(x)[0], single(x[0])), 1e-5)

@@ -102,3 +102,25 @@ def test_without_resets_it_is_a_call_and_layouts_are_kept():
 def test_errors_say_what_was_given_and_what_is_wanted(resets, says):
     with pytest.raises(ValueError, match=says):
         run_with_resets(LSTM(3, 4), torch.zeros(7, 5, 3), resets)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), -float("inf")])
+@pytest.mark.parametrize("kind", [GRU, SLSTM, torch.nn.LSTM])
+def test_a_reset_makes_zeros_whatever_was_there(kind, bad):
+    made = make(kind, num_layers=2)
+    x, state = tensors(made, (7, 5))
+    resets = draw(7, 5)
+    spoiled = [s.clone() for s in state]
+    for s in spoiled:
+        s[:, resets[0]] = bad
+    found, wanted = (run_with_resets(made, x, resets, hx_of(hx)) for hx in (spoiled, state))
+    assert_close([found[0], *flat(found[1])], [wanted[0], *flat(wanted[1])], EXACT)
+
+
+@pytest.mark.parametrize("shape", [(1, 5, 4), (2, 7, 4), (2, 1, 4), (2, 4)])
+def test_a_state_of_another_shape_is_refused(shape):
+    resets = torch.zeros(7, 5, dtype=torch.bool)
+    with pytest.raises(ValueError, match=r"hx must have shape \(2, 5, units\), got"):
+        run_with_resets(GRU(3, 4, 2), torch.zeros(7, 5, 3), resets, torch.zeros(shape))
+    with pytest.raises(ValueError, match=r"hx must have shape \(2, units\), got \(1, 4\)"):
+        run_with_resets(GRU(3, 4, 2), torch.zeros(7, 3), resets[:, 0], torch.zeros(1, 4))

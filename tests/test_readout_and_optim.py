@@ -136,10 +136,16 @@ def test_optimizers_equal_torch(ours, theirs):
         np.testing.assert_array_equal(start[name], first[name])
 
 
-def test_adam_keeps_float32():
+def test_float32_is_kept():
     params = {"a": np.ones(3, np.float32)}
-    new, memory = optim.adam(params, params, None, 1e-3)
-    assert new["a"].dtype == np.float32 and memory[2]["a"].dtype == np.float32
+    for lr in (1e-3, np.float64(1e-3)):  # of np.linspace, say
+        new, memory = optim.adam(params, params, None, lr, tuple(np.array([0.9, 0.999])))
+        assert new["a"].dtype == np.float32 and memory[2]["a"].dtype == np.float32
+        assert optim.sgd(params, params, lr)["a"].dtype == np.float32
+        both = optim.momentum(params, params, params, lr, lr)
+        assert {part["a"].dtype for part in both} == {np.dtype(np.float32)}
+        assert optim.clip_by_norm(params, lr)[0]["a"].dtype == np.float32
+        assert optim.clip_by_value(params, lr)["a"].dtype == np.float32
 
 
 def test_clipping():

@@ -301,7 +301,7 @@ def test_extra_state_is_resumed_and_that_of_the_best_epoch_is_taken(tmp_path):
     assert trained(3, tmp_path / "run.pt")["calls"] == 1
     assert torch.load(tmp_path / "run.pt")["model"]["_extra_state"]["calls"] == 3
     unreadable = {"calls": 0, "by": np.random.default_rng()}
-    with pytest.raises(ValueError, match="extra state _extra_state must be made of .*, got dict"):
+    with pytest.raises(ValueError, match="model's state _extra_state must be made of .*, got dict"):
         fit(Counted(unreadable), mse, pieces(0), checkpoint=tmp_path / "other.pt")
 
 
@@ -313,6 +313,10 @@ def test_extra_state_is_resumed_and_that_of_the_best_epoch_is_taken(tmp_path):
         ({"model": nn.LazyLinear(1)}, "call it once on a batch, got lazy weight"),
         ({"options": Options(optimizer=torch.optim.LBFGS)}, "one gradient, got LBFGS"),
         ({"options": Options(metrics={"m": mse})}, r"metrics need validation, got .*\['m'\] alone"),
+        (
+            {"options": lambda: Options(metrics={"validation": mse})},
+            "metrics must have other names than the losses, got 'validation'",
+        ),
         ({"batches": iter(pieces(0))}, "batches must be iterable again .*, got list_iterator"),
         ({"batches": 3}, "batches must be iterable again .*, got int"),
         ({"batches": [pieces(0)[0][:1]]}, "or several inputs and y, .* got tuple of 1"),
@@ -325,7 +329,25 @@ def test_extra_state_is_resumed_and_that_of_the_best_epoch_is_taken(tmp_path):
 def test_error_names_the_argument(arguments, says):
     given = {"model": nn.Linear(3, 1), "loss": mse, "batches": pieces(0)} | arguments
     with pytest.raises(ValueError, match=says):
+        if callable(given.get("options")):
+            given["options"] = given["options"]()
         fit(**given)
+
+
+@pytest.mark.parametrize("clip", [None, 0.05])
+def test_sparse_gradients_are_those_that_dense_ones_are(clip):
+    def trained(sparse):
+        words = new(nn.Embedding, 10, 3, sparse=sparse)
+        model = nn.Sequential(words, nn.Flatten(), new(nn.Linear, 6, 1))
+        ks = torch.tensor([[1, 1], [2, 7], [1, 9]])  # one word several times
+        data = [(ks, torch.ones(3, 1)), (ks[:2], torch.zeros(2, 1))]
+        options = replace(PLAIN, clip=clip, accumulate=2)
+        return fit(model, mse, data, options), list(model.state_dict().values())
+
+    (history, dense), (also, sparse) = trained(False), trained(True)
+    for one, other in zip(dense, sparse, strict=True):
+        assert torch.allclose(one, other, atol=1e-6)
+    assert np.allclose(history.train, also.train)
 
 
 @pytest.mark.parametrize("name", ["optimizer", "schedule"])

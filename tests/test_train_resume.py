@@ -4,6 +4,8 @@
 # ruff: noqa: NPY002
 
 import random
+from collections import namedtuple
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -11,6 +13,8 @@ import pytest
 import torch
 from test_train import Stop, assert_same
 from torch import nn
+from torch.nn.functional import mse_loss
+from torch.optim.lr_scheduler import LambdaLR, MultiStepLR
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from companion.train import Options, fit
@@ -136,7 +140,7 @@ def run(kind, checkpoint=None, updates=None):
     def loss(output, y):
         if next(counted, None) is None:
             raise Stop
-        return nn.functional.mse_loss(output, y)
+        return mse_loss(output, y)
 
     model = Net()
     history = fit(model, loss, kind(), OPTIONS, checkpoint=checkpoint)
@@ -228,6 +232,88 @@ def test_numpys_generator_is_not_seeded_and_what_is_drawn_stays_drawn():
     np.random.seed(0)
     np.random.normal(size=(15, B, 3))
     assert drawn == np.random.normal()
+
+
+def linear():
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        return nn.Linear(3, 1)
+
+
+SCHEDULES = {
+    "none": None,
+    "NumPy's cosine": lambda o: LambdaLR(o, lambda k: np.cos(k / 20)),
+    "NumPy's milestones": lambda o: MultiStepLR(o, np.arange(2, 9, 3)),
+}
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES.values(), ids=SCHEDULES)
+@pytest.mark.parametrize("lr", [np.float64(0.1), np.float32(0.1)])
+def test_numpys_numbers_may_be_in_a_checkpoint(tmp_path, lr, schedule):
+    options = replace(OPTIONS, optimizer=partial(torch.optim.Adam, lr=lr), schedule=schedule)
+
+    def trained(epochs, path=None):
+        model, data = linear(), list(in_order())
+        history = fit(model, mse_loss, data, replace(options, epochs=epochs), checkpoint=path)
+        return model.state_dict(), history
+
+    straight = trained(3)
+    trained(1, tmp_path / "run.pt")
+    resumed = trained(3, tmp_path / "run.pt")
+    assert resumed[1] == straight[1]
+    assert_same(dict(resumed[0]), dict(straight[0]))
+
+
+class Shrinking:
+    """A schedule of an array, which a checkpoint can't hold."""
+
+    def __init__(self):
+        self.factors = np.ones(100)
+
+    def __call__(self, k):
+        return self.factors[k]
+
+
+def test_a_schedule_that_no_checkpoint_holds_is_refused_before_it_is_trained(tmp_path):
+    options = replace(OPTIONS, schedule=lambda o: LambdaLR(o, Shrinking()))
+    says = "scheduler's state lr_lambdas must be made of .*, got list"
+    with pytest.raises(ValueError, match=says):
+        fit(linear(), mse_loss, list(in_order()), options, checkpoint=tmp_path / "run.pt")
+    assert not (tmp_path / "run.pt").exists()
+    fit(linear(), mse_loss, list(in_order()), options)
+
+
+def test_batches_and_loss_may_draw_from_numpys_generator_by_turns(tmp_path):
+    def trained(path=None, stop=None):
+        def loss(y, target):  # mixup
+            trained.calls += 1
+            if trained.calls == stop:
+                raise Stop
+            return ((y - np.random.beta(1, 1) * target) ** 2).mean()
+
+        trained.calls = 0
+        np.random.seed(5)
+        model, batches = linear(), EXACT["NumPy's global noise"]()
+        return fit(model, loss, batches, OPTIONS, checkpoint=path), dict(model.state_dict())
+
+    straight = trained()
+    for stop in (3, 5, 8, 11):
+        path = tmp_path / f"{stop}.pt"
+        with pytest.raises(Stop):
+            trained(path, stop)
+        history, weights = trained(path)
+        assert history == straight[0]
+        assert_same(weights, straight[1])
+
+
+def test_a_named_tuple_and_a_seed_of_numpys(tmp_path):
+    Pair = namedtuple("Pair", "x y")
+    data = [Pair(*batch) for batch in in_order()]
+    plain, named = linear(), linear()
+    options = replace(OPTIONS, seed=np.int64(0))
+    history = fit(named, mse_loss, data, options, checkpoint=tmp_path / "run.pt")
+    assert history == fit(plain, mse_loss, list(in_order()), OPTIONS)
+    assert_same(dict(named.state_dict()), dict(plain.state_dict()))
 
 
 def test_a_long_tensor_is_told_apart_by_a_part_of_it():

@@ -31,6 +31,7 @@ from companion.weights import (
     to_onnx,
     to_torch,
 )
+from companion.weights.gate_orders import KNOWN
 
 # Values of order 1 in float32, where one rounding is 6e-8, over 12 steps and 3 layers.
 CLOSE = {"rtol": 0, "atol": 3e-6}
@@ -227,6 +228,20 @@ def test_half_precision(dtype):
 def test_a_cell_of_torch_is_a_flat_dict():
     params = from_torch(lstm, torch.nn.LSTMCell(D, H))
     assert [*params] == ["weight_ih", "weight_hh", "bias_ih", "bias_hh"]
+    kinds = {
+        "lstm": torch.nn.LSTMCell(D, H),
+        "gru": torch.nn.GRUCell(D, H),
+        "rnn": torch.nn.RNNCell(D, H),
+        "rnn_relu": torch.nn.RNNCell(D, H, nonlinearity="relu"),
+    }
+    for name, module in kinds.items():
+        for other in (*kinds, "peephole", "coupled", "lstm1997"):
+            for whole in (module, torch.nn.Sequential(module)):
+                if other == name:
+                    from_torch(KNOWN[other], whole)
+                else:
+                    with pytest.raises(ValueError, match=f"must be those of {other}, got a modu"):
+                        from_torch(KNOWN[other], whole)
 
 
 # Keras takes its backend when it is imported, so each has a process of its own.

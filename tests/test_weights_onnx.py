@@ -106,20 +106,25 @@ def test_two_operators_are_the_directions_of_a_layer(first):
     assert_same(found, both(draw(), draw(seed=1)))
 
 
-def turned(end=-(1 << 63)):
+def turned(end=-(1 << 63), start=-1, axis=0, dtype=np.int64):
     """A node that turns xs round in time, or all but its first steps, and its bounds."""
     names = ["start", "end", "axis", "step"]
-    bounds = zip(names, ([-1], [end], [0], [-1]), strict=True)
-    return helper.make_node("Slice", ["xs", *names], ["sx"]), {k: np.array(v) for k, v in bounds}
+    bounds = zip(names, (start, end, axis, -1), strict=True)
+    node = helper.make_node("Slice", ["xs", *names], ["sx"])
+    return node, {name: np.array([value], dtype) for name, value in bounds}
 
 
 def test_the_reverse_of_the_input():
-    node, bounds = turned()
-    model = make([node, operator("WRB", "sx")], ["Y"], weights(draw()) | bounds)
-    assert_same(from_onnx("lstm", model), reverse(draw()))
-    node, bounds = turned(end=0)
-    model = make([node, operator("WRB", "sx")], ["Y"], weights(draw()) | bounds)
-    assert_same(from_onnx("lstm", model), draw())
+    small = {"end": -(1 << 31), "dtype": np.int32}
+    whole = [{}, small, small | {"start": (1 << 31) - 1}, {"start": (1 << 63) - 1}, {"axis": -3}]
+    for given in whole:
+        node, bounds = turned(**given)
+        model = make([node, operator("WRB", "sx")], ["Y"], weights(draw()) | bounds)
+        assert_same(from_onnx("lstm", model), reverse(draw()))
+    for given in ({"end": 0}, {"start": -2}, {"start": 3}, {"axis": 1}):
+        node, bounds = turned(**given)
+        model = make([node, operator("WRB", "sx")], ["Y"], weights(draw()) | bounds)
+        assert_same(from_onnx("lstm", model), draw())
 
 
 def branch(seed, name, nodes=(), x="xs"):

@@ -4,6 +4,7 @@ python train_script.py FOLDER kills CALLS    one training killed at each of thes
 torchrun ... train_script.py FOLDER          the trainings of `equal` and `killed_once`
 """
 
+import io
 import os
 import random
 import signal
@@ -108,6 +109,8 @@ def killed_while_writing(checkpoint):
 
     def half(content, file):
         save(content, file)
+        if isinstance(file, io.BytesIO):  # a trial in memory
+            return
         calls.append(file)
         if len(calls) == 3:
             file.truncate(file.tell() // 2)

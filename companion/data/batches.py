@@ -84,13 +84,14 @@ def padded(
 ) -> Batches:
     """Batches of sequences of unequal length, filled up with zeros, for `fit`. Needs torch.
 
-    sequences: N arrays (T_k, D) or (T_k,). labels: N whole numbers. B: sequences in a batch.
+    sequences: N arrays (T_k, D) or (T_k,). labels: N numbers. B: sequences in a batch.
     seed: of the order, drawn anew for every epoch from the seed and the epoch, so that a training
     that is resumed meets the same batches; None keeps the order that is given.
     alike: with a seed, the sequences of so many batches are drawn together, sorted by length and
     dealt to batches, whose order is then drawn: less filling, and still other batches each epoch.
     Returns a function of the epoch. It yields pairs ((x, lengths), y): x (T, B, D) or (T, B), T
-    being the longest of the batch, lengths (B,) and y (B,), both int64; one batch may be smaller.
+    being the longest of the batch, lengths (B,) int64, and y (B,), int64 where the labels are whole
+    numbers; one batch may be smaller.
     Raises ValueError for no sequence or an empty one, another number of labels, B or alike below
     1, or alike without a seed.
     """
@@ -98,6 +99,8 @@ def padded(
 
     xs = [torch.as_tensor(x) for x in sequences]
     y, lengths = torch.as_tensor(labels), torch.tensor([len(x) for x in xs])
+    if not y.is_floating_point():  # cross_entropy takes no other whole numbers
+        y = y.long()
     if not xs or len(xs) != len(y) or B < 1 or lengths.min() < 1:
         raise ValueError(
             "sequences must be at least one, none empty, with one label each, and B at least 1, "

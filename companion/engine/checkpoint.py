@@ -45,8 +45,9 @@ def forward_checkpointed(
     states: list[State | None] = []
     ys = []
     for start in range(0, max(len(xs), 1), every):  # at least one stretch, if need be an empty one
-        states.append(state)
-        part, state, _ = forward(cell, params, xs[start : start + every], state, keep_tape=False)
+        part, after, _ = forward(cell, params, xs[start : start + every], state, keep_tape=False)
+        states.append(None if state is None else tuple(map(np.array, state)))
+        state = after
         ys.append(part)
     assert state is not None  # there was a stretch
     return np.concatenate(ys), state, Checkpoints(np.array(xs, order="C"), states, every)

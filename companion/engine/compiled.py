@@ -20,7 +20,7 @@ import numpy as np
 
 from companion.cells import Cell, find_cell
 from companion.cells.cell import check_returns
-from companion.engine.fingerprint import FAST, SCALAR, fingerprint
+from companion.engine.fingerprint import FAST, SCALAR, fingerprint, names_in
 from companion.engine.loop_source import loop_source
 
 
@@ -196,7 +196,7 @@ def _scalar(function, number):
     def inner(value):
         return _scalar(value, number) if isinstance(value, FunctionType) else value
 
-    names = function.__code__.co_names
+    names = names_in(function.__code__)
     scope = {name: inner(v) for name, v in function.__globals__.items() if name in names}
     scope["__name__"] = __name__  # numba's cache looks a function's module up by it
     closure = tuple(CellType(inner(c.cell_contents)) for c in function.__closure__ or ())

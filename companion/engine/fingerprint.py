@@ -47,7 +47,7 @@ def _function(function, seen):
         return seen[function]
     seen[function] = f"function {len(seen)}"
     code = function.__code__
-    names = sorted(_names(code))
+    names = sorted(names_in(code))
     read = {name: _global(function, name, names, seen) for name in names}
     closed = {
         name: _value(name, cell.cell_contents, seen)
@@ -58,9 +58,9 @@ def _function(function, seen):
     return _code(code, seen), sorted(read.items()), sorted(closed.items()), defaults
 
 
-def _names(code):
+def names_in(code):
     """The names of globals and attributes that code uses, functions inside it included."""
-    inner = (_names(const) for const in code.co_consts if isinstance(const, CodeType))
+    inner = (names_in(const) for const in code.co_consts if isinstance(const, CodeType))
     return set(code.co_names).union(*inner)
 
 

@@ -86,7 +86,7 @@ def _projected():
     layer.to_empty(device="cpu")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        layer(torch.zeros(1, 1, 1))
+        layer(torch.zeros(1, 1, 1, device="cpu"))
     return torch.lstm
 
 

@@ -23,7 +23,8 @@ def unroll(key, params, xs, state, fast=True):
     weights, S = tuple(params.values()), len(state)
     tensors = (xs, *state, *weights)
     differentiable = torch.is_grad_enabled() and any([value.requires_grad for value in tensors])
-    if torch._C._are_functorch_transforms_active():  # inside torch.compile, too
+    # torch.func, inside torch.compile, too. Our derivatives are those of real numbers.
+    if torch._C._are_functorch_transforms_active() or xs.is_complex():
         results = operators.unroll_in_operations(key, fast, False, xs, state, weights)
     elif torch.compiler.is_compiling():
         results = torch.ops.companion.unroll(key, fast, differentiable, xs, state, weights)
@@ -33,6 +34,8 @@ def unroll(key, params, xs, state, fast=True):
         # Without a tape in any case: a trace is checked with and without derivatives.
         results = torch.ops.companion.unroll(key, fast, False, xs, state, weights)
     elif differentiable:
+        if xs.is_inference():  # autograd saves none; a new tensor of theirs it does
+            tensors = (xs.clone(), *state, *weights)
         results = Unroll.apply(key, fast, S, *tensors)
     else:
         results = operators.unroll(key, fast, False, xs, state, weights)

@@ -55,6 +55,9 @@ class RNN(Layer):
             self.cell, self._key = rnn_relu, register(rnn_relu)
 
 
+register(rnn_relu)  # a process that only unpickles a layer needs it, too
+
+
 class LSTM(Layer):
     """Long short-term memory (Gers et al. 2000); drop-in for torch.nn.LSTM. See `Layer`."""
 

@@ -34,7 +34,6 @@ DTYPES: dict[torch.dtype, np.dtype] = {
 }
 
 
-@cache
 def register(cell):
     """Make a cell known to the operators; returns its key.
 

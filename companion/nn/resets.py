@@ -21,7 +21,7 @@ def run_with_resets(
     a PackedSequence. resets: bool, shape of input without its last axis; True where the state
     before that step is set to zero.
     Returns what the layer returns.
-    Raises ValueError if resets do not fit.
+    Raises ValueError if resets or hx do not fit.
     """
     layout = layout_of(input, layer.batch_first)
     if resets.dtype != torch.bool or resets.shape != input.shape[:-1]:
@@ -51,9 +51,17 @@ def run_with_resets(
     directions = 2 if layer.bidirectional else 1
     rows = layer.num_layers * directions
     if hx is not None:
+        wanted = (rows, B) if layout.batched else (rows,)
+        for s in _tuple(hx):
+            if s.shape[:-1] != wanted:
+                shape = ", ".join(map(str, wanted))
+                raise ValueError(f"hx must have shape ({shape}, units), got {tuple(s.shape)}")
         enters = torch.stack((opens & ~reset.flatten()[first], closes))[:directions]
-        enters = enters.repeat(layer.num_layers, 1).unsqueeze(2)
-        state = tuple(layout.enter_state(s)[:, sequence] * enters for s in _tuple(hx))
+        stays_out = ~enters.repeat(layer.num_layers, 1).unsqueeze(2)
+        # No product: what is not a number would stay none.
+        state = tuple(
+            layout.enter_state(s)[:, sequence].masked_fill(stays_out, 0) for s in _tuple(hx)
+        )
         hx = state if len(state) > 1 else state[0]
     output, last = layer(packed, hx)
     # Which episode a sequence closes with, and which it opens with: where the directions end.

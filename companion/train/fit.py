@@ -67,8 +67,10 @@ def fit(
     processes.join(next(model.parameters()).device)
     with _seeded(options.seed):
         run = Run(model, loss, options, validation, rng, path)
-        if path is not None and path.exists():
-            run.load()
+        if path is not None:
+            saving.check_states(run.parts())
+            if path.exists():
+                run.load()
         while run.done.epoch < options.epochs and not run.done.stopped:
             run.epoch(of_epoch)
     model.eval()
@@ -109,7 +111,6 @@ def _check(model, batches, options, validation, path, rng):
     if path is not None:
         if not path.parent.is_dir():
             raise ValueError(f"checkpoint must be in a folder that exists, got {path}")
-        saving.check_extra_states(model)
 
 
 @contextmanager
@@ -117,7 +118,7 @@ def _seeded(seed):
     """Seeds the generators of torch and Python, and gives them their old state back afterwards."""
     before = saving.random_state()
     del before["numpy"]  # is not seeded, and what is drawn from it stays drawn
-    random.seed(seed)
+    random.seed(int(seed))  # Python takes no NumPy number
     torch.manual_seed(seed + processes.rank())
     try:
         yield

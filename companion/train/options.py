@@ -68,6 +68,8 @@ class Options:
                     f"{name} must be a function that makes one, such as partial(torch.optim.Adam, "
                     f"lr=0.01), got an instance of {type(value).__name__}"
                 )
+        if taken := sorted({"train", "validation"} & self.metrics.keys()):
+            raise ValueError(f"metrics must have other names than the losses, got {taken[0]!r}")
         if self.clip is not None and not self.clip > 0:
             raise ValueError(f"clip must be positive, got {self.clip!r}")
 

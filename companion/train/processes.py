@@ -137,6 +137,8 @@ def checksum(batch):
             [leaf] if isinstance(leaf, torch.Tensor) else (p for p in leaf if p is not None)
         )
 
+    if isinstance(batch, tuple) and not isinstance(batch, PackedSequence):
+        batch = tuple(batch)  # a named one, too
     map_tensors(note, batch, "batch")
     total = 0
     for tensor in content:

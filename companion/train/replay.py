@@ -1,6 +1,5 @@
 """Batches that a checkpoint has seen are drawn again on a resume: the same ones, or it stops."""
 
-import random
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,8 +15,8 @@ class Drawn:
     """The batches of an epoch that were drawn so far, and what it takes to draw them again.
 
     start: state of all generators before anything was drawn. states: by the number of a batch,
-    the states of torch's and Python's generators before it, of those that it drew from: between
-    batches the model draws from them, too. checksums: of every batch.
+    the states of the global generators before it, of those that it drew from: between batches the
+    model draws from them, too. checksums: of every batch.
     """
 
     start: dict[str, Any]
@@ -85,7 +84,8 @@ class Drawn:
 
 def _shared_state():
     """State of the generators from which batches and a model may draw by turns."""
-    return {"torch": torch.get_rng_state(), "python": random.getstate()}
+    state = saving.random_state()
+    return {name: state[name] for name in ("torch", "python", "numpy")}
 
 
 def _same(a, b):

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from torch.nn.parallel import DistributedDataParallel
-from torch.nn.utils import clip_grad_norm_
+from torch.nn.utils import get_total_norm
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from tqdm import tqdm
 
@@ -136,9 +136,13 @@ class Run:
             for p in parameters:
                 if p.grad is not None:
                     p.grad.mul_(self.waiting[0] / sum(self.waiting))
-        limit = math.inf if self.options.clip is None else self.options.clip
-        norm = clip_grad_norm_(parameters, limit).item()
-        check_finite("norm of the gradient", norm, self._where(1))
+        grads = [_numbers(p) for p in parameters if p.grad is not None]
+        norm = get_total_norm(grads)
+        check_finite("norm of the gradient", norm.item(), self._where(1))
+        if self.options.clip is not None:
+            scale = (self.options.clip / (norm + 1e-6)).clamp(max=1)
+            for grad in grads:
+                grad.mul_(scale.to(grad.device))
         self.optimizer.step()
         if self.scheduler is not None and not self.on_plateau:
             self.scheduler.step()
@@ -183,7 +187,7 @@ class Run:
         own["sequences"] = sequences
         if (everyones := processes.collect(own)) is not None:
             content = {"identity": self.identity, "done": vars(self.done), "own": everyones}
-            for name, part in self._parts().items():
+            for name, part in self.parts().items():
                 content[name] = part.state_dict()
             saving.write(self.path, content)
 
@@ -196,7 +200,7 @@ class Run:
                 f"epochs must not be lowered below the {done.epoch} whole epochs and "
                 f"{done.batch} batches of checkpoint {self.path}, got {self.options.epochs}"
             )
-        for name, part in self._parts().items():
+        for name, part in self.parts().items():
             part.load_state_dict(content[name])
         self.done, self.drawn, self.resumed = done, Drawn(**own["drawn"]), True
         if own["state"] is not None:
@@ -204,9 +208,18 @@ class Run:
             self.carried = state, own["sequences"]
         saving.set_random_state(own["random"], self.rng)
 
-    def _parts(self):
+    def parts(self):
+        """What a checkpoint holds the state_dict of, by name."""
         parts = {"model": self.model, "optimizer": self.optimizer, "scheduler": self.scheduler}
         return {name: part for name, part in parts.items() if part is not None}
+
+
+def _numbers(parameter):
+    """The numbers of a gradient, which may be sparse, to be changed in place."""
+    if not parameter.grad.is_sparse:
+        return parameter.grad
+    parameter.grad = parameter.grad.coalesce()
+    return parameter.grad.values()
 
 
 def _bar(iterable, label, total=None, initial=0):

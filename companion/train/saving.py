@@ -12,6 +12,13 @@ import numpy as np
 import torch
 
 FORMAT = "companion.train 2"
+# Learning rates and what schedules remember may be NumPy numbers, which torch.load reads if it is
+# told of their classes.
+NUMBERS: list[Any] = [
+    np.float64(0).__reduce__()[0],
+    np.dtype,
+    *(type(np.dtype(kind)) for kind in "?bhilqBHILQefd"),
+]
 
 
 def write(path, content):
@@ -37,7 +44,7 @@ def read(path, identity):
         # torch.load does not look at the checksums that the file has.
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
-        content = None if damaged else torch.load(path, weights_only=True, map_location="cpu")
+        content = None if damaged else _loaded(path)
     except OSError:
         raise
     except Exception as error:  # damage comes as almost any exception
@@ -52,6 +59,11 @@ def read(path, identity):
             was, now = saved.get(name, "absent"), identity.get(name, "absent")
             raise ValueError(_refusal(path, f"in its run {name} was {was}, here it is {now}"))
     return content
+
+
+def _loaded(file):
+    with torch.serialization.safe_globals(NUMBERS):
+        return torch.load(file, weights_only=True, map_location="cpu")
 
 
 def _refusal(path, why):
@@ -83,20 +95,21 @@ def copy_of(state_dict):
     }
 
 
-def check_extra_states(model):
-    """Raise ValueError for an extra state that `read` would not read."""
-    for name, value in model.state_dict().items():
-        if not isinstance(value, torch.Tensor):
-            file = io.BytesIO()
-            torch.save(value, file)
-            file.seek(0)
-            try:
-                torch.load(file, weights_only=True)
-            except pickle.UnpicklingError as error:
-                raise ValueError(
-                    f"model's extra state {name} must be made of tensors, numbers, strings, lists "
-                    f"and dicts to be in a checkpoint, got {type(value).__name__}"
-                ) from error
+def check_states(parts):
+    """Raise ValueError for a state, of a model, optimizer or scheduler, that `read` can't read."""
+    for part, module in parts.items():
+        for name, value in module.state_dict().items():
+            if not isinstance(value, torch.Tensor):
+                file = io.BytesIO()
+                torch.save(value, file)
+                file.seek(0)
+                try:
+                    _loaded(file)
+                except pickle.UnpicklingError as error:
+                    raise ValueError(
+                        f"{part}'s state {name} must be made of tensors, numbers, strings, lists "
+                        f"and dicts to be in a checkpoint, got {type(value).__name__}"
+                    ) from error
 
 
 def random_state(rng=None):

@@ -42,8 +42,7 @@ def layers(cell: Cell | str, params: Any) -> list[list[Params]]:
     cell = find_cell(cell)
     if hasattr(params, "named_modules"):
         params = _only_one(params)
-    own = getattr(params, "cell", None)
-    kind = own.name if isinstance(own, Cell) else getattr(params, "mode", cell.name)
+    kind = _kind(params) or cell.name
     if TORCH_MODES.get(kind, kind) != cell.name:
         raise ValueError(f"params must be those of {cell.name}, got a module of {kind}")
     if hasattr(params, "state_dict"):
@@ -57,6 +56,17 @@ def layers(cell: Cell | str, params: Any) -> list[list[Params]]:
         raise ValueError(f"params must have the weights of {cell.name} alone, got {unknown} too")
     network = [[_direction(cell, params, suffix) for suffix in layer] for layer in suffixes]
     return check_network(cell, network)
+
+
+def _kind(module):
+    """What a module says that it is: the name of a cell, or torch's; None if it says nothing."""
+    if isinstance(own := getattr(module, "cell", None), Cell):
+        return own.name
+    names = {kind.__name__ for kind in type(module).__mro__ if kind.__module__[:8] == "torch.nn"}
+    if "RNNCell" in names:
+        return f"RNN_{module.nonlinearity.upper()}"
+    single = {"LSTMCell", "GRUCell"} & names
+    return single.pop().removesuffix("Cell") if single else getattr(module, "mode", None)
 
 
 def check_network(cell: Cell, network: list[list[Params]]) -> list[list[Params]]:

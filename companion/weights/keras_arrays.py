@@ -103,6 +103,8 @@ def _layers(cell, model, reset_after):
                 )
         for one, backwards in zip(pair, (False, True), strict=False):
             _check_layer(cell, one, backwards, reset_after)
+            if not one.get_weights():
+                raise ValueError(f"{layer.name} must have weights: call the model once on a batch")
         groups.append([one.get_weights() for one in pair])
     return groups
 

@@ -77,7 +77,7 @@ def source_of(
 
 
 def _flips(node, graphs, opsets):
-    """Whether a Slice turns round the first axis, as PyTorch's exporter writes it."""
+    """Whether a Slice turns round the first axis, the time."""
     if len(node.input) != 5:
         return False
     try:
@@ -86,7 +86,9 @@ def _flips(node, graphs, opsets):
         )
     except ValueError:  # it depends on the model's input
         return False
-    return (start, axis, step) == ([-1], [0], [-1]) and end[0] < -(1 << 31)
+    # A start beyond the last step is the last one, an end before the first is none.
+    last = start == [-1] or start[0] >= (1 << 31) - 1
+    return last and axis in ([0], [-3]) and step == [-1] and end[0] <= -(1 << 31)
 
 
 def descendants(graph: onnx.GraphProto, names: Iterable[str]) -> set[str]:
