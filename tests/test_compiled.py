@@ -460,7 +460,10 @@ def test_a_step_may_have_functions_and_lists_within_it():
         i, f = [sigmoid(value) for value in (a[0], a[1])]
         return (f * squash(carry[0]) + i * squash(a[1]),), ()
 
-    cell = Cell("inner", ("i", "f"), ("h",), ("h",), (), step, None)
+    def derivative(dstate, state, kept, carry, p):  # is not asked for
+        return (dstate[0], dstate[0]), (dstate[0],), ()
+
+    cell = Cell("inner", ("i", "f"), ("h",), ("h",), (), step, derivative)
     params = init(cell, 3, 4, rng := np.random.default_rng(0))
     xs = rng.normal(size=(5, 2, 3))
     found, wanted = (forward(c, params, xs, keep_tape=False)[0] for c in (compiled(cell), cell))
