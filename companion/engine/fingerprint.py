@@ -58,7 +58,7 @@ def _function(function, seen):
     return _code(code, seen), sorted(read.items()), sorted(closed.items()), defaults
 
 
-def names_in(code):
+def names_in(code: CodeType) -> set[str]:
     """The names of globals and attributes that code uses, functions inside it included."""
     inner = (names_in(const) for const in code.co_consts if isinstance(const, CodeType))
     return set(code.co_names).union(*inner)
