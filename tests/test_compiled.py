@@ -359,10 +359,11 @@ def test_a_changed_tuple_function_default_or_module_attribute_changes_it_too(fir
             "default": lambda a, carry, p: ((helper(a[0]),), ()),
             "helper": lambda a, carry, p: ((helper(a[0]) + len(value),), ()),
             "module": eval("lambda a, carry, p: ((m.value[1] * a[0],), ())", {"m": settings}),
+            "within": eval("lambda a, carry, p: (((lambda y: y * v)(a[0]),), ())", {"v": value}),
         }
         return replace(CELLS["rnn"], step=read[kind])
 
-    for kind in ("closure", "module", "helper"):
+    for kind in ("closure", "module", "helper", "within"):
         one, other = (fingerprint.fingerprint(cell(v, kind)) for v in (first, second))
         assert one != other, kind
     one, other = (fingerprint.fingerprint(cell((v, 0), "default")) for v in (1.0, 2.0))
