@@ -56,6 +56,9 @@ def test_locked_dropout_takes_what_a_layer_takes():
 def test_locked_dropout_refuses_what_is_no_probability():
     with pytest.raises(ValueError, match="p must be a probability from 0 to 1, got 2"):
         LockedDropout(2)
+    for shape in ((5,), (2, 2, 4, 7)):
+        with pytest.raises(ValueError, match="input must have 2 or 3 axes, as of a layer, got sha"):
+            LockedDropout()(torch.ones(shape))
 
 
 @pytest.mark.parametrize("layer", [LSTM, GRU])

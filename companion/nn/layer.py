@@ -57,7 +57,8 @@ class Layer(TorchNames):
     step alone of a GRU or RNN is torch's own operator, too; its last digits may be others.
     Raises ValueError naming the argument that does not fit, what it is and what is wanted.
 
-    A subclass needs no more than a `cell`, which may be a `companion.Cell` of your own.
+    A subclass needs no more than a `cell`, which may be a `companion.Cell` of your own; what its
+    functions read from outside counts as it was when the class was made.
     """
 
     input_size: int

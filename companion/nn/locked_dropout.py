@@ -1,5 +1,6 @@
 """Dropout whose mask stays the same over all steps of a sequence."""
 
+import torch
 from torch import nn
 from torch.nn import functional as F
 
@@ -28,7 +29,13 @@ class LockedDropout(nn.Module):
         return f"p={self.p}" + (", batch_first=True" if self.batch_first else "")
 
     def forward(self, input: Input) -> Input:
-        """input: as of a layer, a PackedSequence too; what comes out is laid out like it."""
+        """input: as of a layer, a PackedSequence too; what comes out is laid out like it.
+
+        Raises ValueError for a tensor of other than 2 or 3 axes.
+        """
+        if isinstance(input, torch.Tensor) and input.dim() not in (2, 3):
+            shape = tuple(input.shape)
+            raise ValueError(f"input must have 2 or 3 axes, as of a layer, got shape {shape}")
         layout = layout_of(input, self.batch_first)
         data = layout.enter(input)
         ones = data.new_ones((layout.batch(data), data.shape[-1]))
