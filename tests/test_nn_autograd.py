@@ -257,11 +257,14 @@ def test_complex_numbers_have_torchs_gradients(kind, T):
 @pytest.mark.parametrize("layer", LAYERS)
 def test_features_made_in_inference_mode(layer, batch_first):
     made = make(layer, batch_first=batch_first)
-    x, _ = tensors(made, (4, 5))
+    x, state = tensors(made, (4, 5))
     with torch.inference_mode():
-        features = x.detach().clone()
+        features = [value.detach().clone() for value in (x, *state)]
     found, wanted = (
-        torch.autograd.grad(made(given)[0].pow(2).sum(), (*made.parameters(),))
-        for given in (features, x.detach())
+        torch.autograd.grad(sum(v.pow(2).sum() for v in call(made, *given)), (*made.parameters(),))
+        for given in (
+            (features[0], features[1:]),
+            (x.detach(), [value.detach() for value in state]),
+        )
     )
     assert_close(found, wanted, EXACT)

@@ -469,6 +469,7 @@ def test_error_names_the_argument(arguments, says):
         ({"epochs": 0}, "epochs must be at least 1, got 0"),
         ({"patience": 0}, "patience must be at least 1, got 0"),
         ({"every": 0}, "every must be at least 1, got 0"),
+        ({"metrics": {"validation": mse}}, "names than the losses, got 'validation'"),
         ({"clip": 0.0}, "clip must be positive, got 0.0"),
         ({"clip": float("nan")}, "clip must be positive, got nan"),
     ],

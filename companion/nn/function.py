@@ -34,8 +34,8 @@ def unroll(key, params, xs, state, fast=True):
         # Without a tape in any case: a trace is checked with and without derivatives.
         results = torch.ops.companion.unroll(key, fast, False, xs, state, weights)
     elif differentiable:
-        if xs.is_inference():  # autograd saves none; a new tensor of theirs it does
-            tensors = (xs.clone(), *state, *weights)
+        # Autograd saves no tensor that was made in inference mode.
+        tensors = [value.clone() if value.is_inference() else value for value in tensors]
         results = Unroll.apply(key, fast, S, *tensors)
     else:
         results = operators.unroll(key, fast, False, xs, state, weights)

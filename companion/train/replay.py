@@ -26,12 +26,12 @@ class Drawn:
     def watch(self, batches: Iterator[Any]) -> Iterator[Any]:
         """The same batches; each is noted here as it comes."""
         while True:
-            before = _shared_state()
+            before = saving.global_state()
             try:
                 batch = next(batches)
             except StopIteration:
                 return
-            after = _shared_state()
+            after = saving.global_state()
             moved = {name: s for name, s in before.items() if not _same(s, after[name])}
             if moved:
                 self.states[len(self.checksums)] = moved
@@ -80,12 +80,6 @@ class Drawn:
             for _ in todo:
                 return "more"
         return None
-
-
-def _shared_state():
-    """State of the generators from which batches and a model may draw by turns."""
-    state = saving.random_state()
-    return {name: state[name] for name in ("torch", "python", "numpy")}
 
 
 def _same(a, b):

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from torch.nn.parallel import DistributedDataParallel
-from torch.nn.utils import get_total_norm
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from tqdm import tqdm
 
@@ -136,13 +136,10 @@ class Run:
             for p in parameters:
                 if p.grad is not None:
                     p.grad.mul_(self.waiting[0] / sum(self.waiting))
-        grads = [_numbers(p) for p in parameters if p.grad is not None]
-        norm = get_total_norm(grads)
+        norm = get_total_norm([_numbers(p) for p in parameters if p.grad is not None])
         check_finite("norm of the gradient", norm.item(), self._where(1))
         if self.options.clip is not None:
-            scale = (self.options.clip / (norm + 1e-6)).clamp(max=1)
-            for grad in grads:
-                grad.mul_(scale.to(grad.device))
+            clip_grads_with_norm_(parameters, self.options.clip, norm)
         self.optimizer.step()
         if self.scheduler is not None and not self.on_plateau:
             self.scheduler.step()
@@ -215,7 +212,7 @@ class Run:
 
 
 def _numbers(parameter):
-    """The numbers of a gradient, which may be sparse, to be changed in place."""
+    """The numbers of a gradient, each once; of a sparse one, which has no norm, those it holds."""
     if not parameter.grad.is_sparse:
         return parameter.grad
     parameter.grad = parameter.grad.coalesce()

@@ -112,13 +112,18 @@ def check_states(parts):
                     ) from error
 
 
-def random_state(rng=None):
-    """State of the global generators of torch, Python and NumPy, and of a NumPy one if given."""
-    state = {
+def global_state():
+    """State of the global generators of torch, Python and NumPy."""
+    return {
         "torch": torch.get_rng_state(),
         "python": random.getstate(),
         "numpy": _plain(np.random.get_state(legacy=False)),  # noqa: NPY002
     }
+
+
+def random_state(rng=None):
+    """State of the global generators, of a GPU's in use too, and of a NumPy one if given."""
+    state = global_state()
     if torch.cuda.is_initialized():
         state["cuda"] = torch.cuda.get_rng_state()
     if rng is not None:

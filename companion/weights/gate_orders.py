@@ -62,7 +62,8 @@ def _kind(module):
     """What a module says that it is: the name of a cell, or torch's; None if it says nothing."""
     if isinstance(own := getattr(module, "cell", None), Cell):
         return own.name
-    names = {kind.__name__ for kind in type(module).__mro__ if kind.__module__[:8] == "torch.nn"}
+    kinds = [kind for kind in type(module).__mro__ if kind.__module__.startswith("torch.nn")]
+    names = {kind.__name__ for kind in kinds}
     if "RNNCell" in names:
         return f"RNN_{module.nonlinearity.upper()}"
     single = {"LSTMCell", "GRUCell"} & names
