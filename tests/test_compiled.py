@@ -1,5 +1,6 @@
 """Compiled cells are the plain cells, faster."""
 
+import math
 import os
 import shutil
 import subprocess
@@ -354,16 +355,18 @@ def test_a_changed_tuple_function_default_or_module_attribute_changes_it_too(fir
 
         settings = ModuleType("settings")
         settings.value = value
+        settings.scaled = eval("lambda y: y * v[1]", {"v": value})
         read = {
             "closure": lambda a, carry, p: ((value[1] * a[0],), ()),
             "default": lambda a, carry, p: ((helper(a[0]),), ()),
             "helper": lambda a, carry, p: ((helper(a[0]) + len(value),), ()),
             "module": eval("lambda a, carry, p: ((m.value[1] * a[0],), ())", {"m": settings}),
+            "its function": eval("lambda a, carry, p: ((m.scaled(a[0]),), ())", {"m": settings}),
             "within": eval("lambda a, carry, p: (((lambda y: y * v)(a[0]),), ())", {"v": value}),
         }
         return replace(CELLS["rnn"], step=read[kind])
 
-    for kind in ("closure", "module", "helper", "within"):
+    for kind in ("closure", "module", "its function", "helper", "within"):
         one, other = (fingerprint.fingerprint(cell(v, kind)) for v in (first, second))
         assert one != other, kind
     one, other = (fingerprint.fingerprint(cell((v, 0), "default")) for v in (1.0, 2.0))
@@ -409,6 +412,11 @@ def test_what_cannot_be_told_apart_is_refused():
     cell = replace(cell, derivative=lambda d, state, kept, carry, p: ((secret[0] * d[0],), (), ()))
     with pytest.raises(ValueError, match="got secret, a list"):
         compiled(cell)
+    for method in ({"a": 0.5}.get, [0.5].index):  # which read what they are methods of
+        cell = replace(cell, step=eval("lambda a, carry, p: ((m(a[0]),), ())", {"m": method}))
+        with pytest.raises(ValueError, match="got m, a builtin_function_or_method"):
+            fingerprint.fingerprint(cell)
+    fingerprint.fingerprint(replace(CELLS["rnn"], step=lambda a, carry, p: ((math.cos(a[0]),), ())))
 
 
 def test_slices_and_whole_numbers_are_what_they_are():

@@ -25,7 +25,7 @@ import companion
 from companion.nn import GRU, LSTM, RNN, GRUCell, LSTMCell, PeepholeLSTMCell, RNNCell, direct
 
 EXACT = 1e-12  # float64: sums of some ten terms of order 1, in another order
-DIRECT = [RNN, ReluRNN, GRU, ProjectedLSTM]
+DIRECT = [RNN, ReluRNN, GRU, ProjectedLSTM, LSTM]
 EACH = OPTIONS | {
     "both ways": {"bidirectional": True, "num_layers": 2},
     "batch first": {"batch_first": True, "num_layers": 2},
@@ -57,11 +57,12 @@ def taken(monkeypatch):
     return found
 
 
+@pytest.mark.parametrize("alone", [False, True], ids=["batch", "without a batch"])
 @pytest.mark.parametrize("options", EACH.values(), ids=EACH)
 @pytest.mark.parametrize("layer", DIRECT)
-def test_a_layer_of_one_step_has_the_engines_values_and_gradients(layer, options, taken):
+def test_a_layer_of_one_step_has_the_engines_values_and_gradients(layer, options, alone, taken):
     ours, plain = make(layer, **options), make(layer, compiled=False, **options)
-    x, state = tensors(ours, (5, 1) if ours.batch_first else (1, 5))
+    x, state = tensors(ours, (1,) if alone else (5, 1) if ours.batch_first else (1, 5))
     assert_close(results(ours, x, state), results(plain, x, state), EXACT)
     assert taken == [True, False]
     with torch.no_grad():
@@ -109,7 +110,8 @@ def test_a_single_cell_has_the_engines_values_and_gradients(kind, bias, taken):
     [
         ((2, 5), {}),
         ((1, 0), {}),
-        ((1,), {}),  # without a batch
+        ((2,), {}),  # without a batch
+        ((5,), {"batch_first": True}),
         ((1, 5), {"batch_first": True}),
         ((1, 5), {"compiled": False}),
         ((1, 5), {"recurrent_dropout": 0.5}),
@@ -164,7 +166,7 @@ class Marked(torch.Tensor):
 
 def test_what_torch_does_slower_or_elsewhere_is_the_engines(taken):
     LSTM(3, 4)(torch.randn(1, 5, 3))
-    GRU(3, 4)(torch.randn(1, 3))
+    LSTM(3, 4)(torch.randn(1, 3))
     GRU(3, 40)(torch.randn(2, 5, 3))
     assert GRUCell(3, 4)(torch.randn(3)).shape == (4,)
     GRU(3, 4, device="meta")(torch.randn(1, 5, 3, device="meta"))
@@ -213,6 +215,9 @@ def test_a_compiled_program_holds_the_layer_as_one_operator(kind, shapes):
         (((1, 5, 2), None), r"input must have shape \(T, B, 3\) or \(T, 3\), got \(1, 5, 2\)"),
         (((1, 5, 3), (2, 5, 4)), r"h0 must have shape \(1, 5, 4\), got \(2, 5, 4\)"),
         (((1, 5, 3), (1, 5, 3)), r"h0 must have shape \(1, 5, 4\), got \(1, 5, 3\)"),
+        (((1, 3), (1, 1, 4)), r"h0 must have shape \(1, 4\), got \(1, 1, 4\)"),
+        (((1, 3), (2, 4)), r"h0 must have shape \(1, 4\), got \(2, 4\)"),
+        (((3,), None), r"input must have shape \(T, B, 3\) or \(T, 3\), got \(3,\)"),
     ],
 )
 def test_what_does_not_fit_a_layer_is_named(given, message):

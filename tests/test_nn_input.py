@@ -201,3 +201,17 @@ def test_without_torch_it_says_what_to_install(monkeypatch):
     monkeypatch.delitem(sys.modules, "companion.nn")
     with pytest.raises(ImportError, match="companion.nn needs PyTorch: pip install torch"):
         importlib.import_module("companion.nn")
+
+
+@pytest.mark.parametrize("layer", [LSTM, PeepholeLSTM, GRU])
+def test_a_trace_keeps_no_lengths(layer):
+    class Packed(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = layer(3, 4)
+
+        def forward(self, x, lengths):
+            return self.layer(pack_padded_sequence(x, lengths))[0].data
+
+    with pytest.raises(ValueError, match="input must be a tensor while a model is exported or t"):
+        torch.jit.trace(Packed(), (torch.randn(5, 3, 3), torch.tensor([5, 3, 2])))

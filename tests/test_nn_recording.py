@@ -279,17 +279,19 @@ def test_an_unknown_cell_is_named():
 
 
 @pytest.mark.parametrize("layer", LAYERS)
-def test_what_is_given_may_be_resized_afterwards(layer):
-    made = make(layer, **STACKED)
+@pytest.mark.parametrize("sizes", [STACKED, {}], ids=["stacked", "plain"])
+def test_what_is_given_and_returned_may_be_resized_afterwards(layer, sizes):
+    made = make(layer, **sizes)
     x, state = tensors(made, (2, 5))
     y, *last = call(made, x, state)
     dys = torch.randn_like(y)
-    torch.autograd.grad((y, *last), (x, *state), (dys, *map(torch.ones_like, last)))
+    every = x, *state, *made.parameters()
+    grads = torch.autograd.grad((y, *last), every, (dys, *map(torch.ones_like, last)))
     with torch.no_grad():
-        call(made, x, state)
-    for value in (x, *state, *made.parameters(), dys):
+        untaped = call(made, x, state)
+    for value in (*every, dys, y, *last, *grads, *untaped):
         assert value.untyped_storage().resizable()
-    for value in (x.detach(), dys):
+    for value in (x.detach(), dys, y.detach()):
         value.resize_(1000)
 
 
@@ -333,6 +335,34 @@ def test_a_class_made_anew_computes_with_what_is_global_now(monkeypatch):
 
         net, x = Net(3, 4), torch.randn(5, 2, 3)
         assert torch.allclose(net(x)[0], net.history(x)["l0"]["h"], atol=1e-5)
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_a_class_whose_globals_have_changed_says_so(monkeypatch, compiled):
+    def step(a, carry, p):
+        return (tanh(SLOPE * a[0]),), ()
+
+    def derivative(dstate, state, kept, carry, p):
+        return (dstate[0] * SLOPE * (1 - state[0] * state[0]),), (), ()
+
+    monkeypatch.setitem(globals(), "SLOPE", 1.0)
+
+    class Net(Layer):
+        cell = Cell("later", ("h",), ("h",), (), (), step, derivative)
+
+    net, x = Net(3, 4, compiled=compiled), torch.randn(5, 2, 3)
+    before = net(x)[0]
+    monkeypatch.setitem(globals(), "SLOPE", 2.0)
+    ways = [net.history, torch.func.vmap(net)]
+    if compiled:  # the loops are those of the class
+        assert torch.equal(net(x)[0], before)
+    else:
+        ways.append(net)
+    for run in ways:
+        with pytest.raises(ValueError, match="of later reads has changed since the layer's class"):
+            run(x)
+    monkeypatch.setitem(globals(), "SLOPE", 1.0)
+    assert torch.allclose(net.history(x)["l0"]["h"], before, atol=1e-5)
 
 
 def test_a_layer_that_was_pickled_runs_in_another_process(tmp_path):

@@ -1,11 +1,13 @@
 """Dropout that stays, dropped weights, and the first biases of the chrono initialization."""
 
+import copy
 import math
 
 import pytest
 import torch
 from nn_cases import assert_close, make, results, tensors
 from torch.nn import functional as F
+from torch.nn.utils import parametrize, prune
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from companion.nn import (
@@ -122,3 +124,19 @@ def test_chrono_initialization(kind):
 def test_chrono_refuses_what_it_cannot_set(layer, longest, says):
     with pytest.raises(ValueError, match=says):
         init_chrono_(layer, longest)
+
+
+@pytest.mark.parametrize("kind", ["pruned", "parametrized"])
+@pytest.mark.parametrize("name", ["bias_ih", "bias_hh"])
+@pytest.mark.parametrize("layer", [LSTM(3, 4, num_layers=2, bidirectional=True), LSTMCell(3, 4)])
+def test_chrono_changes_nothing_if_a_bias_is_no_parameter(layer, name, kind):
+    layer = copy.deepcopy(layer)
+    name += "_l1_reverse" if isinstance(layer, LSTM) else ""
+    if kind == "pruned":
+        prune.identity(layer, name)
+    else:
+        parametrize.register_parametrization(layer, name, torch.nn.Identity())
+    before = copy.deepcopy(layer.state_dict())
+    with pytest.raises(ValueError, match=f"{name} must be a parameter of the layer, got one that"):
+        init_chrono_(layer, 20)
+    assert all(torch.equal(value, before[key]) for key, value in layer.state_dict().items())

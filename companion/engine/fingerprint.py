@@ -79,7 +79,12 @@ def _global(function, name, names, seen):
     value = function.__globals__[name]
     if isinstance(value, ModuleType):  # and what is read of it
         found = {n: getattr(value, n) for n in names if n != name and hasattr(value, n)}
-        found = {n: v for n, v in found.items() if hasattr(v, "py_func") or not callable(v)}
+        told = FunctionType, BuiltinFunctionType
+        found = {
+            n: v
+            for n, v in found.items()
+            if isinstance(v, told) or hasattr(v, "py_func") or not callable(v)
+        }
         return name, [(n, _value(f"{name}.{n}", v, seen)) for n, v in found.items()]
     return _value(name, value, seen)
 
@@ -101,8 +106,11 @@ def _value(name, value, seen):
         return _function(value.py_func, seen)
     if isinstance(value, ModuleType):
         return "module", value.__name__, getattr(value, "__version__", None)
-    if isinstance(value, BuiltinFunctionType | np.ufunc):
+    if isinstance(value, np.ufunc):
         return "name", value.__name__
+    # The method of an object reads the object.
+    if isinstance(value, BuiltinFunctionType) and isinstance(value.__self__, ModuleType | type):
+        return "name", value.__qualname__, getattr(value.__self__, "__name__", None)
     if isinstance(value, type) and value.__module__ in ("builtins", "numpy"):
         return "name", value.__name__
     raise ValueError(

@@ -15,7 +15,7 @@ BODY = ir.FunctionType(VOID, [DATA])  # what a thread runs, of what it is given
 RUN = ir.FunctionType(VOID, [BODY.as_pointer(), DATA, INT, INT])  # GOMP_parallel
 
 
-@njit(error_model="numpy", forceinline=True)
+@njit(error_model="numpy", inline="always")
 def part_of(size, multiple, k, count):
     """Where part k of `count` of range(size) begins and ends: whole blocks of a length."""
     blocks = -(-size // multiple)

@@ -64,11 +64,18 @@ def forward(
 
 
 def forward_unchecked(
-    cell: Cell, params: Params, xs: Array, first: State, keep_tape: bool, team: Team = ALONE
+    cell: Cell,
+    params: Params,
+    xs: Array,
+    first: State,
+    keep_tape: bool,
+    team: Team = ALONE,
+    ys: Array | None = None,
 ) -> tuple[Array, State, Array, Array]:
     """`forward` for arguments that fit; the first state is not None.
 
     team: threads that compiled code may take; the results are the same.
+    ys: where to write ys, of any contents; None: in an array of its own.
     Returns ys, the last state, and the states and kept of a `Tape`, which are whole if it is kept.
     """
     T, B, D = xs.shape
@@ -83,7 +90,8 @@ def forward_unchecked(
     block = np.empty((S * (held + 1) + K * held_kept, B, H), xs.dtype)
     states = block[: S * (held + 1)].reshape(S, held + 1, B, H)
     kept = block[S * (held + 1) :].reshape(K, held_kept, B, H)
-    ys = np.empty((T, B, H), xs.dtype)
+    if ys is None:
+        ys = np.empty((T, B, H), xs.dtype)
     for k, value in enumerate(first):
         states[k, 0] = value
     run, _, product, _, p = _loops(cell, params, xs.dtype, team)
@@ -133,14 +141,26 @@ def backward(
 
 
 def backward_unchecked(
-    cell: Cell, params: Params, tape: Tape, dys: Array, last: State, team: Team = ALONE
+    cell: Cell,
+    params: Params,
+    tape: Tape,
+    dys: Array,
+    last: State,
+    team: Team = ALONE,
+    out: tuple[Params, Array] | None = None,
 ) -> tuple[Params, Array, State]:
-    """`backward` for arguments that fit; last: its dstate, not None. team: as forwards."""
+    """`backward` for arguments that fit; last: its dstate, not None. team: as forwards.
+
+    out: where to write grads and dxs, of any contents; None: in arrays of their own.
+    """
     xs, states, kept = tape
     (T, B, D), dtype = xs.shape, xs.dtype
     H = states.shape[3]
     dstate = np.array(last, dtype)
-    dxs = np.empty((T, B, D), dtype)
+    if out is None:
+        grads = {name: np.empty(params[name].shape, dtype) for name in cell.parameters}
+        out = grads, np.empty((T, B, D), dtype)
+    grads, dxs = out
     dys = _plain(dys)
     _, run, _, add_gradients, p = _loops(cell, params, dtype, team)
     weight = _plain(params["weight_hh"])
@@ -149,8 +169,7 @@ def backward_unchecked(
     steps = steps_within(CHUNK, B * len(cell.gates) * H)
     da_x = np.empty((min(T, steps), B, rows), dtype)
     da_h = np.empty_like(da_x) if cell.split else da_x
-    shapes = (rows, D), (rows, H), (rows,), (rows,)
-    sums = [np.empty(shape, dtype) for shape in shapes]
+    sums = [grads[name] for name in cell.parameters[:4]]
     for stop in range(T, 0, -steps) or (0,):  # without a step, too, the sums are filled
         start = max(stop - steps, 0)
         n = stop - start
@@ -161,7 +180,8 @@ def backward_unchecked(
         flat_dxs = dxs[start:stop].reshape(n * B, D)
         weight_ih, fresh = params["weight_ih"], stop == T
         add_gradients(flat_x, flat_h, flat_xs, flat_hs, weight_ih, sums, fresh, flat_dxs)
-    grads = dict(zip(cell.parameters, (*sums, *dp.sum(0)), strict=True))
+    for k, name in enumerate(cell.peepholes):
+        dp[:, k].sum(0, out=grads[name])
     return grads, dxs, tuple(dstate)
 
 

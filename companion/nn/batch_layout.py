@@ -74,10 +74,11 @@ class Layout(NamedTuple):
 def layout_of(input, batch_first):
     """The layout of a layer's input."""
     if isinstance(input, PackedSequence):
-        if isinstance(input.batch_sizes, FakeTensor):
+        traced = torch._C._get_tracing_state() is not None  # it would keep the lengths it has seen
+        if traced or isinstance(input.batch_sizes, FakeTensor):
             raise ValueError(
-                "input must be a tensor while a model is exported: of a PackedSequence no lengths "
-                "are known then; export a model of one sequence, or of sequences of one length"
+                "input must be a tensor while a model is exported or traced: of a PackedSequence "
+                "no lengths are known then; take one sequence, or sequences of one length"
             )
         return Layout(True, False, input)
     alone = isinstance(input, torch.Tensor) and input.dim() == 2

@@ -15,7 +15,8 @@ def init_chrono_(layer: Layer | SingleCell, longest: int) -> None:
     x and h of 0 the unit then remembers over about u + 1 steps. The input gate of an LSTM gets -b.
     Biases of other gates are left alone. b is in bias_ih, and bias_hh of these gates is 0.
     longest: number of steps, more than 2. layer: it is changed in place.
-    Raises ValueError for a layer without biases or without a gate that forgets.
+    Raises ValueError for a layer without biases or without a gate that forgets, or if a bias is
+    pruned or parametrized.
     Source: Tallec and Ollivier (2018), section 2, the chrono initialization of an LSTM:
     b_f = log(U([1, T_max - 1])), b_i = -b_f. One gate g that lets in and forgets by 1 - g, as in a
     GRU, they give b_g = -log(U([T_min, T_max]) - 1): the same, with T_min = 2.
@@ -28,12 +29,20 @@ def init_chrono_(layer: Layer | SingleCell, longest: int) -> None:
         raise ValueError(f"layer must have a forget gate with a bias, got one {why}")
     if not longest > 2:
         raise ValueError(f"longest must be more than 2 steps, got {longest!r}")
+    ends = [""]
+    if isinstance(layer, Layer):
+        ends = [end for k in range(layer.num_layers) for end in layer._suffixes(k)]
+    for name in (f"bias_{kind}{end}" for end in ends for kind in ("ih", "hh")):
+        if name not in layer._parameters:
+            raise ValueError(
+                f"{name} must be a parameter of the layer, got one that is pruned, parametrized "
+                "or computed: initialize before"
+            )
     forgets, sign = cell.forgets
-    for name, bias in layer.named_parameters():
-        if not name.startswith("bias_ih"):
-            continue
+    for end in ends:
+        bias, other = (layer.get_parameter(f"bias_{kind}{end}") for kind in ("ih", "hh"))
         b = torch.empty_like(gate(cell, bias, forgets)).uniform_(1, longest - 1).log_()
         values = ({"i": -b} if "i" in cell.gates else {}) | {forgets: sign * b}
         for letter, value in values.items():
             gate(cell, bias, letter).copy_(value)
-            gate(cell, layer.get_parameter(name.replace("ih", "hh", 1)), letter).zero_()
+            gate(cell, other, letter).zero_()

@@ -3,8 +3,8 @@
 In a single step the call takes longer than its arithmetic, and a weight that is used once is not
 worth laying out anew. So for one step a layer of GRU or RNN and the single cells call the operator
 that torch.nn calls, and autograd goes back; a projected LSTM does for some more steps, see STEPS.
-All this where nothing records what is done. For an LSTM without a projection torch's operator takes
-longer than the engine.
+All this where nothing records what is done. For an LSTM without a projection torch's operator is
+the faster in float64 alone.
 """
 
 import warnings
@@ -18,6 +18,7 @@ from companion.nn.function import followed
 from companion.nn.operators import DTYPES, NAMES
 
 LAYERS: dict[str, Callable[..., Any]] = {
+    "lstm": torch.lstm,
     "gru": torch.gru,
     "rnn": torch.rnn_tanh,
     "rnn_relu": torch.rnn_relu,
@@ -38,12 +39,33 @@ def of_layer(layer, input, hx):
 
     None also for whatever does not fit, so that the caller says what is wrong.
     """
-    if torch.compiler.is_compiling() or type(input) is not torch.Tensor or input.dim() != 3:
+    if torch.compiler.is_compiling() or type(input) is not torch.Tensor:
         return None
-    batch_first, H = layer.batch_first, layer.hidden_size
-    T = input.shape[1 if batch_first else 0]
-    projected = layer.proj_size > 0 and layer._key == "lstm"
+    if input.dim() == 3:
+        return _of_batch(layer, input, hx, layer.batch_first)
+    if input.shape[:-1] != (1,):
+        return None
+    if hx is not None:
+        parts = hx if isinstance(hx, tuple) else (hx,)
+        if any([type(part) is not torch.Tensor or part.dim() != 2 for part in parts]):
+            return None
+        parts = tuple([part.unsqueeze(1) for part in parts])
+        hx = parts if isinstance(hx, tuple) else parts[0]
+    found = _of_batch(layer, input.unsqueeze(1), hx, False)
+    if found is None:
+        return None
+    output, last = found
+    last = tuple([s.squeeze(1) for s in last]) if isinstance(last, tuple) else last.squeeze(1)
+    return output.squeeze(1), last
+
+
+def _of_batch(layer, input, hx, batch_first):
+    T, H = input.shape[1 if batch_first else 0], layer.hidden_size
+    lstm = layer._key == "lstm"
+    projected = lstm and layer.proj_size > 0
     if not layer.compiled or T != 1 and not (projected and H > min(STEPS * T, UNITS)):
+        return None
+    if lstm and not projected and input.dtype != torch.float64:
         return None
     operator = _projected() if projected else LAYERS.get(layer._key)
     if operator is None or layer.recurrent_dropout:
@@ -51,14 +73,14 @@ def of_layer(layer, input, hx):
     both = layer.bidirectional
     names = _names(layer._names, layer.num_layers, both, layer.bias)
     count, B = layer.num_layers * (1 + both), input.shape[0 if batch_first else 1]
-    shapes = [(count, B, layer.proj_size or H), (count, B, H)][: 1 + projected]
+    shapes = [(count, B, layer.proj_size or H), (count, B, H)][: 1 + lstm]
     state = _state(hx, shapes, input)
     weights = _weights(layer, names, input, state, shapes)
     if weights is None:
         return None
     options = layer.bias, layer.num_layers, layer.dropout, layer.training, both, batch_first
-    found = operator(input, state if projected else state[0], weights, *options)
-    return (found[0], found[1:]) if projected else found
+    found = operator(input, state if lstm else state[0], weights, *options)
+    return (found[0], found[1:]) if lstm else found
 
 
 def of_cell(cell, input, hx):

@@ -18,7 +18,7 @@ from companion.nn.checks import (
     check_state,
 )
 from companion.nn.function import unroll
-from companion.nn.operators import register
+from companion.nn.operators import cell_of, register
 from companion.nn.projection import projected
 from companion.nn.torch_names import TorchNames
 from companion.params import gate, shapes
@@ -53,12 +53,14 @@ class Layer(TorchNames):
     while training; the others are multiplied by 1 / (1 - p) (Merity, Keskar and Socher 2018, after
     the DropConnect of Wan et al. 2013).
     compiled: whether to run compiled loops on a CPU where numba is installed, else plain NumPy.
-    They take up to torch.get_num_threads() threads, with the same results for every number. One
-    step alone of a GRU or RNN is torch's own operator, too; its last digits may be others.
+    They take up to torch.get_num_threads() threads, with the same results for every number; a
+    projection is multiplied by torch, whose last digits depend on it. One step alone of a GRU or
+    RNN, or of an LSTM in float64, is torch's own operator, too; its last digits may be others.
     Raises ValueError naming the argument that does not fit, what it is and what is wanted.
 
     A subclass needs no more than a `cell`, which may be a `companion.Cell` of your own; what its
-    functions read from outside counts as it was when the class was made.
+    functions read from outside counts as it was when the class was made. If that changes, make the
+    class anew: compiled loops go on as they were, and all else raises a ValueError.
     """
 
     input_size: int
@@ -175,7 +177,7 @@ class Layer(TorchNames):
 
     def _trace(self, params, xs, state):
         """The same with all states and kept values at every step, in torch operations."""
-        _, last, states, kept = torch_loops.forward(self.cell, params, xs, state)
+        _, last, states, kept = torch_loops.forward(cell_of(self._key), params, xs, state)
         return (*(s[1:] for s in states), *kept), last
 
     def _run(self, run, input, hx):

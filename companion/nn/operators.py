@@ -42,7 +42,8 @@ def register(cell):
     """
     key = cell.name
     if cell not in (CELLS.get(key), rnn_relu, slstm):
-        key = f"{key}:{_digest(cell)}"
+        # If it reads something that may change, no other process has the same.
+        key = f"{key}:{_digest(cell) or uuid.uuid4().hex}"
     KNOWN[key], NAMES[key] = cell, tuple(shapes(cell, 1, 1))
     return key
 
@@ -50,20 +51,30 @@ def register(cell):
 def _digest(cell):
     try:
         text = text_of(cell)
-    except ValueError:  # it reads something that may change: no other process has the same
-        return uuid.uuid4().hex
+    except ValueError:
+        return None
     names = cell.gates, cell.states, cell.carries, cell.kept, cell.peepholes, cell.split
     return hashlib.sha256(repr((names, text)).encode()).hexdigest()[:16]
 
 
 def cell_of(key):
-    """The cell of a key; a ValueError says what an exported program still needs."""
+    """The cell of a key, if it still computes what it did when it was registered.
+
+    Else, and where there is none, a ValueError says what is to be done.
+    """
     if key not in KNOWN:
         raise ValueError(
             f"a layer with the cell {key} must be defined before this program runs, as in the "
             f"process that exported it and with the same version of Python; known: {[*KNOWN]}"
         )
-    return KNOWN[key]
+    cell = KNOWN[key]
+    name, own, digest = key.partition(":")
+    if own and not torch.compiler.is_compiling() and (_digest(cell) or digest) != digest:
+        raise ValueError(
+            f"what step or derivative of {name} reads has changed since the layer's class was "
+            "made: make the class anew"
+        )
+    return cell
 
 
 def unroll(key, fast, keep_tape, xs, state, weights):
@@ -78,8 +89,10 @@ def unroll(key, fast, keep_tape, xs, state, weights):
         return graphed(unroll_in_operations, numbers, *arguments)
     params = dict(zip(NAMES[key], map(_array, weights), strict=True))
     first = tuple(map(_array, state))
-    ys, last, *tape = forward_unchecked(cell, params, _array(xs), first, keep_tape, team())
-    return list(map(torch.from_numpy, (ys, *last, *(tape if keep_tape else ()))))
+    ys = xs.new_empty((*xs.shape[:2], state[0].shape[1]))
+    arguments = cell, params, _array(xs), first, keep_tape, team(), _filled(ys)
+    _, last, *tape = forward_unchecked(*arguments)
+    return [ys, *map(torch.from_numpy, (*last, *(tape if keep_tape else ())))]
 
 
 def unroll_backward(key, fast, dys, dlast, xs, state, weights, tape):
@@ -90,8 +103,10 @@ def unroll_backward(key, fast, dys, dlast, xs, state, weights, tape):
         return graphed(backward_in_operations, dys.numel(), *arguments)
     params = dict(zip(NAMES[key], map(_array, weights), strict=True))
     tape, last = Tape(*map(_array, (xs, *tape))), tuple(map(_array, dlast))
-    grads, dxs, dstate = backward_unchecked(cell, params, tape, _array(dys), last, team())
-    return list(map(torch.from_numpy, (dxs, *dstate, *grads.values())))
+    dxs, *grads = [value.new_empty(value.shape) for value in (xs, *weights)]
+    out = dict(zip(params, map(_filled, grads), strict=True)), _filled(dxs)
+    _, _, dstate = backward_unchecked(cell, params, tape, _array(dys), last, team(), out)
+    return [dxs, *map(torch.from_numpy, dstate), *grads]
 
 
 def unroll_in_operations(key, fast, keep_tape, xs, state, weights):
@@ -116,11 +131,14 @@ def _array(tensor):
     address = tensor.data_ptr()
     if not address or not tensor.is_contiguous() or tensor.is_neg():
         return tensor.detach().clone(memory_format=torch.contiguous_format).numpy(force=True)
-    return _view(address, tensor.shape, tensor.dtype)
+    return _kept_view(address, tensor.shape, tensor.dtype)
 
 
-# Parameters stay where they are from call to call; shapes of batches may have no end.
-@lru_cache(1024)
+def _filled(tensor):
+    """The array through which a new tensor is filled: what is returned, too, may be resized."""
+    return _view(tensor.data_ptr(), tensor.shape, tensor.dtype)
+
+
 def _view(address, shape, dtype):
     """The array at an address; it holds no memory, and is good as long as a tensor does."""
     kind = DTYPES[dtype]
@@ -128,21 +146,25 @@ def _view(address, shape, dtype):
     return np.ndarray(shape, kind, (ctypes.c_char * size).from_address(address))
 
 
+# Parameters stay where they are from call to call; shapes of batches may have no end.
+_kept_view = lru_cache(1024)(_view)
+
+
 def _numpy_cell(key, fast, xs):
     """The cell for the NumPy engine; None where that does not run."""
-    cell = cell_of(key)
     if xs.device.type != "cpu" or xs.dtype not in DTYPES:
         return None
-    return _compiled(key) if fast else cell
+    return _compiled(key) if fast else cell_of(key)
 
 
 @cache
 def _compiled(key):
     """The cell with compiled loops, or without numba the cell as it is."""
+    cell = cell_of(key)
     try:
-        return compiled(KNOWN[key])
+        return compiled(cell)
     except ImportError:
-        return KNOWN[key]
+        return cell
 
 
 def _unroll_shapes(key, fast, keep_tape, xs, state, weights):
