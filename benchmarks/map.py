@@ -106,7 +106,12 @@ def main():
     threads, both = os.cpu_count(), {"num_layers": 2, "bidirectional": True}
     plans = [(1, GRID, {}, name, mode) for name in TORCH for mode in ("training", "inference")]
     plans += [(1, COARSE, both, "lstm", "training")]
-    plans += [(threads, COARSE, options, "lstm", "training") for options in ({}, both)]
+    plans += [
+        (threads, COARSE, options, name, mode)
+        for options in ({}, both)
+        for name in ("lstm", "peephole")
+        for mode in ("training", "inference")
+    ]
     maps = []
     for count, grid, options, name, mode in plans:
         torch.set_num_threads(count)
@@ -117,7 +122,10 @@ def main():
         maps.append(named | {"B": grid[0], "H": grid[1], "ratio": rows})
         save("map", {"T": T, "maps": maps})
         mean = np.exp(np.log(rows).mean())
-        print(f"{named}: geometric mean {mean:.2f}, largest {np.max(rows):.2f}")
+        print(f"\n{named}: geometric mean {mean:.2f}, largest {np.max(rows):.2f}")
+        print("H \\ B", *(f"{B:5}" for B in grid[0]))
+        for H, row in zip(grid[1], rows, strict=True):
+            print(f"{H:5}", *(f"{value:5.2f}" for value in row))
 
 
 if __name__ == "__main__":

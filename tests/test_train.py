@@ -316,7 +316,7 @@ def test_damaged_and_foreign_files_are_refused_and_kept(tmp_path):
     texts = {
         "damaged or no checkpoint": [b"", b"My thesis", whole[:-1], whole[: len(whole) // 2]],
         "it is damaged;": [whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :]],
-        "was not written by 'companion.train 2'": [foreign],
+        "was not written by 'companion.train 3'": [foreign],
     }
     for says, contents in texts.items():
         for content in contents:
@@ -447,6 +447,7 @@ x, y = pieces(0)[0]
             "schedule ReduceLROnPlateau needs validation",
         ),
         ({"checkpoint": "nowhere/run.pt"}, "in a folder that exists, got nowhere/run.pt"),
+        ({"checkpoint": "."}, "checkpoint must be the path of a file, got the folder ."),
         (
             {"loss": lambda output, y: (output - y) ** 2},
             r"scalar tensor or a pair \(total, count\), got shape \(7, 4, 1\)",
@@ -467,6 +468,18 @@ def test_error_names_the_argument(arguments, says):
     ("entries", "says"),
     [
         ({"epochs": 0}, "epochs must be at least 1, got 0"),
+        ({"epochs": 2.5}, "epochs must be a whole number, got 2.5"),
+        ({"epochs": "3"}, "epochs must be a whole number, got '3'"),
+        ({"epochs": None}, "epochs must be a whole number, got None"),
+        ({"epochs": True}, "epochs must be a whole number, got True"),
+        ({"accumulate": 1.5}, "accumulate must be a whole number, got 1.5"),
+        ({"patience": 2.0}, "patience must be a whole number, got 2.0"),
+        ({"every": 0.5}, "every must be a whole number, got 0.5"),
+        ({"seed": None}, "seed must be a whole number, got None"),
+        ({"batch_dim": 1.0}, "batch_dim must be a whole number, or a pair of them, got 1.0"),
+        ({"batch_dim": (0, "1")}, r"or a pair of them, got \(0, '1'\)"),
+        ({"batch_dim": (0, 1, 1)}, r"or a pair of them, got \(0, 1, 1\)"),
+        ({"batch_dim": [0, 1]}, r"or a pair of them, got \[0, 1\]"),
         ({"patience": 0}, "patience must be at least 1, got 0"),
         ({"every": 0}, "every must be at least 1, got 0"),
         ({"metrics": {"validation": mse}}, "names than the losses, got 'validation'"),

@@ -1,6 +1,8 @@
 """companion.train: what `fit` and `predict` are given, and what is reported."""
 
 import csv
+import importlib
+import sys
 import warnings
 from dataclasses import replace
 from functools import partial
@@ -237,6 +239,51 @@ def test_predict_goes_on_with_the_first_sequences_of_a_smaller_batch(axis):
         predict(Sums(1, 1), [(torch.zeros(2, 3, 1), torch.zeros(2), None)], carry=True)
 
 
+class Pooled(nn.Linear):
+    """Its state, of one row, would be broadcast to any number of sequences."""
+
+    def forward(self, x, state):
+        y = super().forward(x) + (0 if state is None else state)
+        return y, y.mean((0, 1))[None]
+
+
+def test_more_sequences_than_the_batch_before_has_no_state_for_are_refused():
+    x, y = pieces(0)[0]
+    fewer_then_more = [(x, y), (x[:, :2], y[:, :2]), (x[:, :3], y[:, :3])]
+    options = Options(epochs=1, carry=True)
+    says = "batches must not have more sequences than the one before, with carry, got 3 after 2"
+    for given, held in ((fewer_then_more, [(x, y)]), ([(x, y)], fewer_then_more)):
+        with pytest.raises(ValueError, match=says):
+            fit(new(Pooled, 3, 1), mse, given, options, validation=held)
+    with pytest.raises(ValueError, match=says):
+        predict(new(Pooled, 3, 1), fewer_then_more, carry=True)
+    # An epoch begins without a state.
+    fit(new(Pooled, 3, 1), mse, fewer_then_more[:2], replace(options, epochs=2))
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "says"),
+    [
+        (mse, {}, "model must be a torch.nn.Module, got function"),
+        (nn.Identity(), {}, "model must have parameters, got Identity"),
+        (nn.Linear(3, 1), {"batch_dim": (1, 0)}, r"batch_dim must be a whole .*, got \(1, 0\)"),
+    ],
+)
+def test_predict_names_the_argument(model, options, says):
+    with pytest.raises(ValueError, match=says):
+        predict(model, [pieces(0)[0]], **options)
+
+
+def test_without_torch_or_tqdm_it_says_what_to_install(monkeypatch):
+    says = r'companion.train needs PyTorch and tqdm: pip install "lstm-companion\[torch\]"'
+    for missing in ("torch", "tqdm"):
+        with monkeypatch.context() as patched:
+            patched.setitem(sys.modules, missing, None)
+            patched.delitem(sys.modules, "companion.train")
+            with pytest.raises(ImportError, match=says):
+                importlib.import_module("companion.train")
+
+
 def test_fewer_sequences_with_carry_are_refused_in_several_processes(monkeypatch):
     for name, value in {"size": 2, "rank": 0}.items():
         monkeypatch.setattr(processes, name, lambda value=value: value)
@@ -305,11 +352,35 @@ def test_extra_state_is_resumed_and_that_of_the_best_epoch_is_taken(tmp_path):
         fit(Counted(unreadable), mse, pieces(0), checkpoint=tmp_path / "other.pt")
 
 
+def frozen():
+    return nn.Linear(3, 1).requires_grad_(False)
+
+
+def test_what_is_frozen_in_part_is_trained_in_the_rest():
+    model = new(nn.Linear, 3, 1)
+    model.bias.requires_grad_(False)
+    before = [value.clone() for value in model.parameters()]
+    fit(model, mse, pieces(0), PLAIN)
+    assert list(map(torch.equal, before, model.parameters())) == [False, True]
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
         ({"rng": np.random.RandomState(0)}, "rng must be a numpy.random.Generator, got RandomS"),
-        ({"model": nn.Identity()}, "model must have parameters to train, got Identity"),
+        ({"model": nn.Identity()}, "model must have parameters, got Identity"),
+        ({"model": mse}, "model must be a torch.nn.Module, got function"),
+        ({"model": frozen()}, "model must have parameters to train, got all 2 frozen"),
+        ({"loss": "mse"}, "loss must be a function of the output and y, got str"),
+        ({"options": {"epochs": 3}}, r"options must be an Options, .*\(epochs=3\), got dict"),
+        (
+            {"options": Options(optimizer=lambda parameters: None)},
+            "optimizer must return a torch.optim.Optimizer, got NoneType",
+        ),
+        (
+            {"options": Options(schedule=lambda optimizer: None)},
+            "schedule must return a torch.optim.lr_scheduler.LRScheduler, got NoneType",
+        ),
         ({"model": nn.LazyLinear(1)}, "call it once on a batch, got lazy weight"),
         ({"options": Options(optimizer=torch.optim.LBFGS)}, "one gradient, got LBFGS"),
         ({"options": Options(metrics={"m": mse})}, r"metrics need validation, got .*\['m'\] alone"),

@@ -316,10 +316,182 @@ def test_a_named_tuple_and_a_seed_of_numpys(tmp_path):
     assert_same(dict(named.state_dict()), dict(plain.state_dict()))
 
 
-def test_a_long_tensor_is_told_apart_by_a_part_of_it():
-    """Sequences that change places are seen, and noise, shifts, dtypes and lengths."""
+def test_batches_are_told_apart_by_all_their_numbers_shapes_and_dtypes():
     x = torch.randn(100, 64, 30, generator=torch.Generator().manual_seed(0))
     others = [x.flip(1), x[:, [1, 0, *range(2, 64)]], x + 1e-6, x.roll(1, 0), x.double(), x[:-1]]
+    others += [x.view(torch.int32), x.view(64, 100, 30), x[None]]
+    others += [x.clone() for _ in range(8)]
+    for k, other in enumerate(others[-8:]):
+        other.view(-1)[x.numel() - 1 - k] += 1  # any one number
     same = [x.clone(), x.transpose(0, 1).contiguous().transpose(0, 1)]
     assert {checksum([tensor]) for tensor in same} == {checksum([x])}
-    assert len({checksum([tensor]) for tensor in [x, *others]}) == 7
+    assert len({checksum([tensor]) for tensor in [x, *others]}) == 18
+    assert checksum([x[:50], x[50:]]) != checksum([x[:40], x[40:]])
+
+
+# What a model keeps outside its state_dict
+
+BITS = {name: getattr(np.random, name) for name in ("PCG64", "MT19937", "Philox", "SFC64")}
+# A generator, and a number that it draws.
+GENERATORS = {
+    "torch": (
+        lambda: torch.Generator().manual_seed(5),
+        lambda generator: torch.rand((), generator=generator).item(),
+    ),
+    "RandomState": (lambda: np.random.RandomState(5), lambda generator: generator.normal()),
+    "Python": (lambda: random.Random(5), lambda generator: generator.gauss()),
+} | {
+    name: (lambda kind=kind: np.random.Generator(kind(5)), lambda generator: generator.normal())
+    for name, kind in BITS.items()
+}
+
+
+class Noise(nn.Module):
+    """Multiplies by what a generator of its own draws."""
+
+    def __init__(self, generator, draw):
+        super().__init__()
+        self.generator, self.draw = generator, draw
+
+    def forward(self, x):
+        return x * self.draw(self.generator)
+
+
+def stops_and_goes_on(model, tmp_path, **options):
+    """Whether a training of model() is the same, stopped anywhere, as one that is not stopped."""
+
+    def trained(path=None, updates=15):
+        counted = iter(range(updates))
+
+        def loss(output, y):
+            if next(counted, None) is None:
+                raise Stop
+            return mse_loss(output, y)
+
+        made = model()
+        given = replace(OPTIONS, **options)
+        return made, fit(made, loss, list(in_order()), given, checkpoint=path)
+
+    straight, history = trained()
+    for updates in (3, 5, 8, 10):
+        path = tmp_path / f"{updates}.pt"
+        with pytest.raises(Stop):
+            trained(path, updates)
+        resumed, also = trained(path)
+        if also != history:
+            return False
+        assert_same(dict(resumed.state_dict()), dict(straight.state_dict()))
+        assert_same(dict(resumed.named_buffers()), dict(straight.named_buffers()))
+    return True
+
+
+@pytest.mark.parametrize("kind", GENERATORS)
+def test_a_generator_of_the_model_is_resumed(tmp_path, kind):
+    make, draw = GENERATORS[kind]
+    assert stops_and_goes_on(lambda: nn.Sequential(Noise(make(), draw), linear()), tmp_path)
+
+
+class Remembering(nn.Module):
+    """Buffers that are not persistent: one is counted up, others are made as it goes."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = linear()
+        self.register_buffer("calls", torch.zeros(1), persistent=False)
+        self.register_buffer("last", None, persistent=False)
+        self.register_buffer("first", torch.ones(2), persistent=False)
+        self.register_buffer("every", torch.ones(1).expand(B, 1), persistent=False)
+        self.same = self.calls  # another name for it, which counts too
+
+    def forward(self, x):
+        self.same += 0.1
+        before = 0 if self.last is None else self.last.mean()
+        many = 1 + int(self.calls.item() * 10) % 3
+        self.last = x.detach()[:many].clone()
+        self.first = None if self.first is None else torch.full((3,), 0.1)
+        self.every = self.every + 0.1
+        if not hasattr(self, "late"):
+            self.register_buffer("late", torch.zeros(()), persistent=False)
+        self.late += 1
+        return self.layer(x) * self.calls + before * self.every + self.late
+
+
+def test_buffers_that_are_not_persistent_are_resumed(tmp_path):
+    assert stops_and_goes_on(Remembering, tmp_path)
+
+
+def test_a_buffer_that_became_none_is_resumed(tmp_path):
+    class Once(nn.Linear):
+        def __init__(self):
+            with torch.random.fork_rng():
+                torch.manual_seed(3)
+                super().__init__(3, 1)
+            self.register_buffer("start", torch.ones(1), persistent=False)
+
+        def forward(self, x):
+            y = super().forward(x) + (0 if self.start is None else self.start)
+            self.start = None
+            return y
+
+    assert stops_and_goes_on(Once, tmp_path)
+
+
+def test_a_view_among_buffers_is_saved_without_what_it_is_a_view_of(tmp_path):
+    class Last(nn.Linear):
+        def forward(self, x):
+            self.register_buffer("last", torch.zeros(100_000)[:1], persistent=False)
+            return super().forward(x)
+
+    fit(Last(3, 1), mse_loss, list(in_order()), OPTIONS, checkpoint=tmp_path / "run.pt")
+    assert (tmp_path / "run.pt").stat().st_size < 50_000
+
+
+def test_a_plain_attribute_is_not_resumed(tmp_path):
+    class Counting(nn.Linear):
+        calls = 0
+
+        def forward(self, x):
+            self.calls += 1
+            return super().forward(x) * self.calls
+
+    def model():
+        with torch.random.fork_rng():
+            torch.manual_seed(3)
+            return Counting(3, 1)
+
+    assert not stops_and_goes_on(model, tmp_path)
+
+
+def test_another_generator_than_the_checkpoint_has_is_refused_before_anything_is_loaded(tmp_path):
+    path = tmp_path / "run.pt"
+
+    def trained(generator, path=path):
+        model = nn.Sequential(Noise(generator, lambda generator: 1.0), linear())
+        return fit(model, mse_loss, list(in_order()), OPTIONS, checkpoint=path)
+
+    trained(np.random.default_rng(5))
+    content = path.read_bytes()
+    for other, now in (
+        (None, "absent"),
+        (np.random.Generator(np.random.MT19937(5)), r"Generator\(MT19937\)"),
+        (torch.Generator(), "torch.Generator on cpu"),
+        (np.random.RandomState(5), r"RandomState\(MT19937\)"),
+        (random.Random(5), "Random"),
+    ):
+        says = rf"its run generator 0.generator was Generator\(PCG64\), here it is {now};"
+        with pytest.raises(ValueError, match=says):
+            trained(other)
+        assert path.read_bytes() == content
+    # The system's has no state.
+    trained(random.SystemRandom(), tmp_path / "system.pt")
+
+
+def test_a_generator_that_no_checkpoint_holds_is_refused_before_it_is_trained(tmp_path):
+    class Own(random.Random):
+        def getstate(self):
+            return np.ones(3)
+
+    model = nn.Sequential(Noise(Own(), lambda generator: 1.0), linear())
+    with pytest.raises(ValueError, match="model's state 0.generator must be made of .*, got nd"):
+        fit(model, mse_loss, list(in_order()), OPTIONS, checkpoint=tmp_path / "run.pt")
+    assert not (tmp_path / "run.pt").exists()

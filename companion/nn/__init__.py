@@ -5,10 +5,10 @@ they run the NumPy engine, with compiled loops where numba is installed; else to
 a GPU as CUDA graphs. What records or transforms operations, such as torch.func, meets operations.
 """
 
-try:
+from companion.needed import needed
+
+with needed(by="companion.nn", what="PyTorch", install="torch"):
     import torch  # noqa: F401
-except ImportError as error:
-    raise ImportError("companion.nn needs PyTorch: pip install torch") from error
 
 from companion.nn.chrono import init_chrono_
 from companion.nn.layer import Layer

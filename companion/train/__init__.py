@@ -7,6 +7,12 @@ Needs PyTorch and tqdm: `pip install "lstm-companion[torch]"`. The smallest use 
 and everything else is an entry of `Options`.
 """
 
+from companion.needed import needed
+
+with needed(by="companion.train", what="PyTorch and tqdm", install='"lstm-companion[torch]"'):
+    import torch  # noqa: F401
+    import tqdm  # noqa: F401
+
 from companion.train.fit import fit
 from companion.train.options import History, Options
 from companion.train.predict import predict

@@ -45,13 +45,19 @@ def fit(
     checkpoint: path of a file to write all state to, and to resume from where it exists; the
     result is then the same, bit for bit, as that of an uninterrupted run. `Options.epochs` may
     have been raised meanwhile, nothing else changed. The batches of the last epoch in the file
-    are drawn again, compared by a checksum, and refused where they are others. They may be drawn
-    from the global generators of torch, Python and NumPy, the last of which `fit` does not seed.
+    are drawn again, compared by a checksum of all their numbers, and refused where they are
+    others. They may be drawn from the global generators of torch, Python and NumPy, the last of
+    which `fit` does not seed.
+    What the file holds of the model is its state_dict, its buffers that are not persistent, and
+    the generators, torch's, NumPy's or Python's, that are attributes of it or of a module in it
+    when `fit` is called. What else the training changes and reads again, such as a counter or a
+    list in the model, or a generator elsewhere, it does not hold: let the model have it in its
+    state_dict, by a buffer or by get_extra_state, else the resumed run is another one.
     rng: the `numpy.random.Generator` that `batches` draws from, if there is one: its state then
     goes into the checkpoint. A generator made from the epoch number needs no such care.
 
-    Returns a `History`. The model is left in evaluation mode, with the weights of the epoch of
-    lowest validation loss, or the last weights without validation.
+    Returns a `History`. The model is left in evaluation mode, with the state_dict of the epoch of
+    lowest validation loss, or the last one without validation.
     Under torchrun the same call trains data-parallel: every process is given the same batches
     and takes its part of the sequences of each, the gradients are those of the whole batch, and
     process 0 shows progress and writes the checkpoint, which all processes must be able to read.
@@ -61,14 +67,19 @@ def fit(
     Source: Li et al. (2020) for the data-parallel gradient.
     """
     options = Options() if options is None else options
+    if not isinstance(options, Options):
+        raise ValueError(
+            f"options must be an Options, such as Options(epochs=3), got {type(options).__name__}"
+        )
     path = None if checkpoint is None else Path(checkpoint)
-    _check(model, batches, options, validation, path, rng)
+    device = _check_model(model)
+    _check(loss, batches, options, validation, path, rng)
     of_epoch = batches if callable(batches) else lambda epoch: batches
-    processes.join(next(model.parameters()).device)
+    processes.join(device)
     with _seeded(options.seed):
         run = Run(model, loss, options, validation, rng, path)
         if path is not None:
-            saving.check_states(run.parts())
+            run.check_states()
             if path.exists():
                 run.load()
         while run.done.epoch < options.epochs and not run.done.stopped:
@@ -80,20 +91,32 @@ def fit(
     return History(done.train, done.validation, done.best, done.stopped, done.metrics)
 
 
-def _check(model, batches, options, validation, path, rng):
+def _check_model(model):
+    """Raises ValueError unless it can be trained; returns its device."""
+    device = processes.device_of(model)
+    parameters = dict(model.named_parameters())
+    if lazy := [name for name, value in parameters.items() if is_lazy(value)]:
+        raise ValueError(
+            f"model must have all its parameters: call it once on a batch, got lazy {lazy[0]}"
+        )
+    if not any(value.requires_grad for value in parameters.values()):
+        raise ValueError(
+            f"model must have parameters to train, got all {len(parameters)} frozen, "
+            "requires_grad = False"
+        )
+    return device
+
+
+def _check(loss, batches, options, validation, path, rng):
+    if not callable(loss):
+        got = type(loss).__name__
+        raise ValueError(f"loss must be a function of the output and y, got {got}")
     if not callable(batches) and (
         not isinstance(batches, Iterable) or isinstance(batches, Iterator)
     ):
         raise ValueError(
             "batches must be iterable again in every epoch, such as a list or a DataLoader, or a "
             f"function of the epoch that returns an iterable, got {type(batches).__name__}"
-        )
-    parameters = dict(model.named_parameters())
-    if not parameters:
-        raise ValueError(f"model must have parameters to train, got {type(model).__name__}")
-    if lazy := [name for name, value in parameters.items() if is_lazy(value)]:
-        raise ValueError(
-            f"model must have all its parameters: call it once on a batch, got lazy {lazy[0]}"
         )
     if not isinstance(rng, np.random.Generator | None):
         raise ValueError(f"rng must be a numpy.random.Generator, got {type(rng).__name__}")
@@ -111,6 +134,8 @@ def _check(model, batches, options, validation, path, rng):
     if path is not None:
         if not path.parent.is_dir():
             raise ValueError(f"checkpoint must be in a folder that exists, got {path}")
+        if path.is_dir():
+            raise ValueError(f"checkpoint must be the path of a file, got the folder {path}")
 
 
 @contextmanager

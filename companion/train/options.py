@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -25,8 +26,9 @@ class Options:
     carry: truncated backpropagation through time. The batches of an epoch are then stretches of
     the same B sequences in order; the model is called as model(x, state) -> (y, state), with
     None as the first state of an epoch, and no gradient flows from one batch to the one before.
-    A batch may have fewer sequences than the one before it: the first of them then go on. Their
-    axis in the tensors of a state is that of torch.nn, (layers, B, H), or else the first.
+    A batch may have fewer sequences than the one before it, not more: the first of them then go
+    on. Their axis in the tensors of a state is that of torch.nn, (layers, B, H), or else the
+    first.
     batch_dim: the axis of the sequences in every tensor of x and y, or a pair, one for x and
     one for y: (1, 0) for x (T, B, D) and y (B, K), 0 for batches with the sequences first. A
     tensor of one axis has only that one.
@@ -38,7 +40,8 @@ class Options:
     on_epoch: a function of the number of an epoch, from 0, and of a dict of what came out of it:
     "train", "validation" and the metrics. It is called in process 0 after every epoch, before
     the checkpoint; an epoch that is cut short in between is reported again.
-    Raises ValueError for a value outside its range.
+    Raises ValueError for a value outside its range, and for one that is no whole number where
+    one is wanted.
     Sources: Williams and Peng (1990) for truncation, Pascanu, Mikolov and Bengio (2013) for
     clipping, Prechelt (1998) for early stopping.
     """
@@ -59,8 +62,17 @@ class Options:
     def __post_init__(self) -> None:
         for name in ("epochs", "accumulate", "patience", "every"):
             value = getattr(self, name)
-            if value is not None and not value >= 1:
+            if value is None and name == "patience":
+                continue
+            check_whole(name, value)
+            if value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value!r}")
+        check_whole("seed", self.seed)
+        dims = self.batch_dim if isinstance(self.batch_dim, tuple) else (self.batch_dim,) * 2
+        if len(dims) != 2 or not all(map(_is_whole, dims)):
+            raise ValueError(
+                f"batch_dim must be a whole number, or a pair of them, got {self.batch_dim!r}"
+            )
         for name in ("optimizer", "schedule"):
             value = getattr(self, name)
             if value is not None and not callable(value):
@@ -72,6 +84,16 @@ class Options:
             raise ValueError(f"metrics must have other names than the losses, got {taken[0]!r}")
         if self.clip is not None and not self.clip > 0:
             raise ValueError(f"clip must be positive, got {self.clip!r}")
+
+
+def check_whole(name: str, value: Any) -> None:
+    """Raise ValueError unless the value of this name is a whole number, Python's or NumPy's."""
+    if not _is_whole(value):
+        raise ValueError(f"{name} must be a whole number, got {value!r}")
+
+
+def _is_whole(value):
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import torch
 from torch.nn.utils.rnn import PackedSequence
 
 from companion.train import processes
+from companion.train.options import check_whole
 
 
 @torch.no_grad()
@@ -18,13 +19,14 @@ def predict(
     batches: an iterable of batches as `fit` takes them, of which y is not looked at, or of inputs
     without y, each a tensor, a `PackedSequence`, or a tuple of one as a DataLoader gives it.
     carry: whether the model is called as model(x, state) -> (y, state), as in `Options`; a batch
-    of fewer sequences than the one before it goes on with the first of them.
+    of fewer sequences than the one before it goes on with the first of them; of more it may not be.
     batch_dim: the axis of the sequences in every tensor of x, which matters with carry alone.
     Returns a list. The model is put, and left, in evaluation mode; under torchrun every process
     predicts all.
-    Raises ValueError for batches of another kind.
+    Raises ValueError for a model without parameters and batches of another kind.
     """
-    device = next(model.parameters()).device
+    check_whole("batch_dim", batch_dim)
+    device = processes.device_of(model)
     model.eval()
     outputs: list[Any] = []
     state, before = None, 0
@@ -33,7 +35,7 @@ def predict(
         inputs = processes.map_tensors(lambda part: part.to(device), whole, "x")
         if carry:
             many = _sequences(inputs, batch_dim)
-            if state is not None and many < before:
+            if state is not None and many != before:
                 state = processes.first_of(state, before, many)
             output, state = model(*inputs, state)
             before = many

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
-from torch.optim.lr_scheduler import ReduceLROnPlateau
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from tqdm import tqdm
 
-from companion.train import processes, saving
+from companion.train import left_out, processes, saving
 from companion.train.batch import Scorer, check_finite
 from companion.train.replay import Drawn
 
@@ -38,12 +38,9 @@ class Run:
     def __init__(self, model, loss, options, validation=None, rng=None, path=None):
         self.model, self.options = model, options
         self.validation, self.rng, self.path = validation, rng, path
-        self.device = next(model.parameters()).device
+        self.device = processes.device_of(model)
         self.score = Scorer(model, loss, options, self.device)
-        self.optimizer = options.optimizer(model.parameters())
-        if isinstance(self.optimizer, torch.optim.LBFGS):
-            raise ValueError("optimizer must make a step from one gradient, got LBFGS")
-        self.scheduler: Any = options.schedule(self.optimizer) if options.schedule else None
+        self.optimizer, self.scheduler = _made(options, model)
         self.on_plateau = isinstance(self.scheduler, ReduceLROnPlateau)
         if self.on_plateau and validation is None:
             raise ValueError("schedule ReduceLROnPlateau needs validation, got None")
@@ -182,11 +179,11 @@ class Run:
         random = saving.random_state(self.rng)
         own = {"state": state, "random": random, "drawn": vars(self.drawn)}
         own["sequences"] = sequences
+        own["kinds"], own["states"] = left_out.kinds(self.model), left_out.states(self.model)
+        own["buffers"] = left_out.buffers(self.model)
         if (everyones := processes.collect(own)) is not None:
             content = {"identity": self.identity, "done": vars(self.done), "own": everyones}
-            for name, part in self.parts().items():
-                content[name] = part.state_dict()
-            saving.write(self.path, content)
+            saving.write(self.path, content | self._state_dicts())
 
     def load(self):
         """Go on from the checkpoint. Raises ValueError as `saving.read` does."""
@@ -197,18 +194,47 @@ class Run:
                 f"epochs must not be lowered below the {done.epoch} whole epochs and "
                 f"{done.batch} batches of checkpoint {self.path}, got {self.options.epochs}"
             )
-        for name, part in self.parts().items():
+        saving.check_same(self.path, own["kinds"], left_out.kinds(self.model))
+        for name, part in self._parts().items():
             part.load_state_dict(content[name])
+        left_out.put_back(self.model, own["states"], own["buffers"])
         self.done, self.drawn, self.resumed = done, Drawn(**own["drawn"]), True
         if own["state"] is not None:
             state = processes.map_tensors(lambda s: s.to(self.device), own["state"], "state")
             self.carried = state, own["sequences"]
         saving.set_random_state(own["random"], self.rng)
 
-    def parts(self):
-        """What a checkpoint holds the state_dict of, by name."""
+    def check_states(self):
+        """Raise ValueError where a checkpoint could not be read."""
+        states = self._state_dicts()
+        states["model"] |= left_out.states(self.model)
+        saving.check_states(states)
+
+    def _parts(self):
         parts = {"model": self.model, "optimizer": self.optimizer, "scheduler": self.scheduler}
         return {name: part for name, part in parts.items() if part is not None}
+
+    def _state_dicts(self):
+        return {name: part.state_dict() for name, part in self._parts().items()}
+
+
+def _made(options, model):
+    """The optimizer, and the scheduler if there is one."""
+    optimizer: Any = options.optimizer(model.parameters())
+    if isinstance(optimizer, torch.optim.LBFGS):
+        raise ValueError("optimizer must make a step from one gradient, got LBFGS")
+    _check_made("optimizer", optimizer, torch.optim.Optimizer, "torch.optim.Optimizer")
+    scheduler: Any = None
+    if options.schedule is not None:
+        scheduler = options.schedule(optimizer)
+        wanted = "torch.optim.lr_scheduler.LRScheduler"
+        _check_made("schedule", scheduler, LRScheduler, wanted)
+    return optimizer, scheduler
+
+
+def _check_made(name, made, kind, wanted):
+    if not isinstance(made, kind):
+        raise ValueError(f"{name} must return a {wanted}, got {type(made).__name__}")
 
 
 def _numbers(parameter):

@@ -6,12 +6,15 @@ import os
 import pickle
 import random
 import zipfile
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 
-FORMAT = "companion.train 2"
+from companion.train import left_out
+
+FORMAT = "companion.train 3"
 # Learning rates and what schedules remember may be NumPy numbers, which torch.load reads if it is
 # told of their classes.
 NUMBERS: list[Any] = [
@@ -53,12 +56,16 @@ def read(path, identity):
         raise ValueError(_refusal(path, "it is damaged"))
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ValueError(_refusal(path, f"it was not written by {FORMAT!r}"))
-    saved = content["identity"]
-    for name in [*saved, *identity]:
-        if saved.get(name) != identity.get(name):
-            was, now = saved.get(name, "absent"), identity.get(name, "absent")
-            raise ValueError(_refusal(path, f"in its run {name} was {was}, here it is {now}"))
+    check_same(path, content["identity"], identity)
     return content
+
+
+def check_same(path, saved, here):
+    """Raise ValueError for an entry that is another here than in the checkpoint's run."""
+    for name in [*saved, *here]:
+        if saved.get(name) != here.get(name):
+            was, now = saved.get(name, "absent"), here.get(name, "absent")
+            raise ValueError(_refusal(path, f"in its run {name} was {was}, here it is {now}"))
 
 
 def _loaded(file):
@@ -95,10 +102,10 @@ def copy_of(state_dict):
     }
 
 
-def check_states(parts):
+def check_states(states):
     """Raise ValueError for a state, of a model, optimizer or scheduler, that `read` can't read."""
-    for part, module in parts.items():
-        for name, value in module.state_dict().items():
+    for part, state in states.items():
+        for name, value in state.items():
             if not isinstance(value, torch.Tensor):
                 file = io.BytesIO()
                 torch.save(value, file)
@@ -117,7 +124,7 @@ def global_state():
     return {
         "torch": torch.get_rng_state(),
         "python": random.getstate(),
-        "numpy": _plain(np.random.get_state(legacy=False)),  # noqa: NPY002
+        "numpy": left_out.plain(np.random.get_state(legacy=False)),  # noqa: NPY002
     }
 
 
@@ -127,7 +134,7 @@ def random_state(rng=None):
     if torch.cuda.is_initialized():
         state["cuda"] = torch.cuda.get_rng_state()
     if rng is not None:
-        state["rng"] = _plain(rng.bit_generator.state)
+        state["rng"] = left_out.generator_state(rng)
     return state
 
 
@@ -138,14 +145,7 @@ def set_random_state(state, rng=None):
         "python": random.setstate,
         "numpy": np.random.set_state,
         "cuda": torch.cuda.set_rng_state,
-        "rng": lambda of_rng: setattr(rng.bit_generator, "state", of_rng),
+        "rng": partial(left_out.set_generator, rng),
     }
     for name, value in state.items():
         put[name](value)
-
-
-def _plain(state):
-    # torch.load with weights_only reads no NumPy arrays, which some generators have.
-    if isinstance(state, dict):
-        return {key: _plain(value) for key, value in state.items()}
-    return state.tolist() if hasattr(state, "tolist") else state
