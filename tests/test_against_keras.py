@@ -114,7 +114,7 @@ def test_a_whole_model(keras, name):
     kind = getattr(layers, name.upper())
     plain = layers.Bidirectional(kind(4, return_sequences=True, use_bias=False))
     block = keras.Sequential([layers.Dropout(0.1), both(layers, kind)])  # a model within the model
-    read = [layers.Embedding(9, 3), layers.Dense(3), plain, block]
+    read = [layers.Embedding(9, 3), layers.Dense(3), plain, block]  # and a Dropout between
     model = keras.Sequential([keras.Input((None,)), *read, layers.Dense(2)])
     ours = getattr(companion.nn, name.upper())(3, 4, 2, bidirectional=True, batch_first=True)
     ours.load_state_dict(to_torch(name, from_keras(name, model)))
@@ -208,3 +208,192 @@ def test_models_that_are_no_stack_are_refused(keras):
     ):
         with pytest.raises(ValueError, match=says):
             from_keras("lstm", keras.Sequential([start, *model]))
+
+
+def sequence(keras, units=4, **options):
+    return keras.layers.LSTM(units, return_sequences=True, **options)
+
+
+def side_by_side(keras, x):
+    return keras.layers.Add()([sequence(keras, name="one")(x), sequence(keras, name="two")(x)])
+
+
+def on_top_and_side_by_side(keras, x):
+    x = sequence(keras, 3, name="low")(x)
+    return side_by_side(keras, x)
+
+
+def past_one(keras, x):
+    x = sequence(keras, 3, name="one")(x)
+    return sequence(keras, name="two")(keras.layers.Add()([x, keras.layers.Dense(3)(x)]))
+
+
+def decoder(keras, x):
+    ys, h, c = sequence(keras, return_state=True, name="one")(x)
+    return sequence(keras, name="two")(ys, initial_state=[h, c])
+
+
+def of_a_last_state(keras, x):
+    _, h, _ = sequence(keras, return_state=True, name="one")(x)
+    return sequence(keras, name="two")(keras.layers.RepeatVector(5)(h))
+
+
+def of_a_last_output(keras, x):
+    x = keras.layers.Reshape((1, 4), name="again")(keras.layers.LSTM(4, name="one")(x))
+    return sequence(keras, name="two")(x)
+
+
+def twice(keras, x):
+    layer = sequence(keras, 3, name="one")
+    return layer(layer(x))
+
+
+def block_twice(keras, x):
+    block = keras.Sequential([sequence(keras, 3, name="one")])
+    return block(keras.layers.Dropout(0.1)(block(x)))
+
+
+def dense_between(keras, x):
+    x = keras.layers.Dense(4, name="between")(sequence(keras)(x))
+    return sequence(keras)(x)
+
+
+def dense_in_a_block(keras, x):
+    start = keras.Input((None, 4))
+    inner = keras.layers.Dense(4, name="between")(sequence(keras)(start))
+    return sequence(keras)(keras.Model(start, inner)(sequence(keras)(x)))
+
+
+def second_output_of_a_block(keras, x):
+    start = keras.Input((None, 3))
+    block = keras.Model(start, [keras.layers.Dense(4)(start), sequence(keras)(start)], name="one")
+    return sequence(keras, name="two")(block(x)[0])
+
+
+def steps_of_steps(keras, x):
+    x = keras.layers.Reshape((3, 2, 1))(keras.layers.Dense(6)(x[:, :1]))
+    return sequence(keras)(keras.layers.TimeDistributed(keras.layers.LSTM(4), name="times")(x))
+
+
+def within_a_layer(keras, x):
+    class Block(keras.layers.Layer):
+        def __init__(self):
+            super().__init__(name="block")
+            self.lstm = sequence(keras)
+
+        def call(self, x):
+            return self.lstm(x)
+
+    return sequence(keras)(Block()(x))
+
+
+@pytest.mark.parametrize(
+    ("network", "got"),
+    [
+        (side_by_side, "two, which does not read one alone"),
+        (on_top_and_side_by_side, "two, which does not read one alone"),
+        (past_one, "two, which does not read one alone"),
+        (decoder, "two, which does not read one alone"),
+        (of_a_last_state, "two, which does not read one alone"),
+        (of_a_last_output, "again between recurrent layers"),
+        (twice, "one in two places"),
+        (block_twice, "one in two places"),
+        (dense_between, "between between recurrent layers"),
+        (dense_in_a_block, "between between recurrent layers"),
+        (second_output_of_a_block, "two, which does not read one alone"),
+        (steps_of_steps, "times, which calls recurrent layers in its own way"),
+        (within_a_layer, "block, which calls recurrent layers in its own way"),
+    ],
+)
+def test_recurrent_layers_that_are_no_stack_are_refused(keras, network, got):
+    start = keras.Input((None, 3))
+    model = keras.Model(start, network(keras, start))
+    with pytest.raises(ValueError, match=f"on top of each other, got {got}: give one recurrent"):
+        from_keras("lstm", model)
+    with pytest.raises(ValueError, match=f"got {got}: give one recurrent layer"):
+        from_keras("lstm", keras.Sequential([start, keras.layers.Dense(3), model]))
+
+
+def test_a_last_output_below_another_layer_is_refused(keras):
+    layers = keras.layers
+    one = layers.LSTM(4, name="one")
+    model = keras.Sequential([one, layers.RepeatVector(5, name="again"), sequence(keras)])
+    model.build((2, 6, 3))
+    with pytest.raises(ValueError, match="got again between recurrent layers: give one"):
+        from_keras("lstm", model)
+
+
+def reader(keras, inner):
+    """A model with a call of its own, in another order than that of its layers."""
+
+    class Reader(keras.Model):
+        def __init__(self):
+            super().__init__(name="reader")
+            self.parts = inner
+
+        def call(self, x):
+            for part in reversed(self.parts):
+                x = part(x)
+            return x
+
+    model = Reader()
+    model(np.zeros((2, 6, 3), np.float32))
+    return model
+
+
+def test_a_call_of_its_own(keras):
+    layer = sequence(keras, 3)
+    wanted = None
+    for inner in (layer, keras.Sequential([keras.layers.Dropout(0.1), layer])):
+        model = reader(keras, [keras.layers.Dense(2), inner])
+        wanted = wanted or from_keras("lstm", layer)
+        for key, array in from_keras("lstm", model).items():
+            np.testing.assert_array_equal(array, wanted[key])
+        with pytest.raises(ValueError, match="got reader, which calls recurrent layers in its own"):
+            from_keras("lstm", keras.Sequential([model, sequence(keras)]))
+    times = keras.layers.TimeDistributed(keras.layers.Dense(3), name="times")
+    from_keras("lstm", reader(keras, [times, sequence(keras, 3)]))
+    with pytest.raises(ValueError, match="got reader, which calls recurrent layers in its own way"):
+        from_keras("lstm", reader(keras, [sequence(keras, 3), sequence(keras, 3)]))
+    block = reader(keras, [sequence(keras, 3)])
+    both = reader(keras, [block, keras.layers.LSTM(3, return_sequences=True)])
+    with pytest.raises(ValueError, match="got reader, which calls recurrent layers in its own way"):
+        from_keras("lstm", both)
+
+
+def test_a_functional_model_that_is_a_stack(keras):
+    layers = keras.layers
+    start, beside = keras.Input((None, 3)), keras.Input((None, 2))
+    x = layers.Concatenate()([layers.Dense(3)(start), beside])
+    low, top = sequence(keras, return_state=True), sequence(keras)
+    block = keras.Sequential([layers.SpatialDropout1D(0.1), top])
+    x = low(x)[0]
+    skipped = layers.Dense(4)(x)
+    x = block(layers.Dropout(0.1)(x))
+    model = keras.Model([start, beside], [layers.Add()([x, skipped]), layers.Dense(2)(x)])
+    found = from_keras("lstm", model)
+    arrays = low.get_weights() + top.get_weights()
+    wanted = from_keras("lstm", arrays)
+    assert found.keys() == wanted.keys()
+    for key, array in wanted.items():
+        np.testing.assert_array_equal(found[key], array)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("H", [2, 3])
+@pytest.mark.parametrize("use_bias", [True, False])
+@pytest.mark.parametrize("both", [True, False])
+def test_a_list_with_and_without_biases(keras, count, H, use_bias, both):
+    layers = keras.layers
+    gru = [layers.GRU(H, return_sequences=True, use_bias=use_bias) for _ in range(count)]
+    model = keras.Sequential([layers.Bidirectional(one) if both else one for one in gru])
+    model.build((2, 5, 2))
+    wanted = from_keras("gru", model)
+    if H == 2 and not both and count == (2 if use_bias else 3):
+        with pytest.raises(ValueError, match="fit with and without biases: give the layer or the"):
+            from_keras("gru", model.get_weights())
+        return
+    found = from_keras("gru", model.get_weights(), both)
+    assert found.keys() == wanted.keys()
+    for key, array in wanted.items():
+        np.testing.assert_array_equal(found[key], array)

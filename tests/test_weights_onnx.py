@@ -1,5 +1,7 @@
 """Weights from ONNX models of others: where an operator may be, and where its weights."""
 
+from functools import partial
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -86,6 +88,21 @@ def test_activations_in_small_letters():
     model = make([operator("WRB", activations=names)], ["Y"], weights(draw()))
     onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     assert_same(from_onnx("lstm", model), draw())
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # of PyTorch's own
+def test_activations_beyond_those_that_are_read():
+    module = companion.nn.RNN(D, H).eval()
+    table = companion.nn.onnx_table()
+    options = {"dynamo": True, "custom_translation_table": table, "verbose": False}
+    model = torch.onnx.export(module, (torch.zeros(T, B, D),), **options).model_proto
+    (node,) = (node for node in model.graph.node if node.op_type == "RNN")
+    (said,) = (a for a in node.attribute if a.name == "activations")
+    assert said.strings == [b"Tanh", b"Tanh"]  # ONNX's default, even of one direction
+    assert_same(from_onnx("rnn", model), from_torch("rnn", module))
+    said.strings[0] = b"Relu"
+    with pytest.raises(ValueError, match=r"must be \['Tanh'\] for rnn, got \['Relu'\]"):
+        from_onnx("rnn", model)
 
 
 def test_an_operator_in_reverse():
@@ -199,10 +216,26 @@ def from_input():
     return make([operator("WRB")], ["Y"], inputs=inputs)
 
 
-def from_noise():
+def computed(kind, inputs="", **attributes):
+    """A model whose R this operator computes, of stored arrays."""
     stored = weights(draw())
-    noise = helper.make_node("RandomNormal", [], ["R"], "noise", shape=stored.pop("R").shape)
-    return make([noise, operator("WRB")], ["Y"], stored)
+    stored["r"] = stored.pop("R")
+    node = helper.make_node(kind, list(inputs), ["R"], "made", **attributes)
+    return make([node, operator("WRB")], ["Y"], stored, opset=15)
+
+
+def dequantized():
+    stored = weights(draw())
+    stored |= {"r": np.zeros(stored.pop("R").shape, np.int8), "s": np.float32([1, 2])}
+    node = helper.make_node("DequantizeLinear", ["r", "s"], ["R"], "made", axis=1)
+    return make([node, operator("WRB")], ["Y"], stored)
+
+
+def of_another_domain(kind, domain, beside=()):
+    """A model with a recurrent operator that is none of ONNX's own."""
+    node = operator("WRB")
+    node.op_type, node.domain = kind, domain
+    return make([*beside, node], ["Y"], weights(draw()))
 
 
 @pytest.mark.parametrize(
@@ -219,7 +252,27 @@ def from_noise():
             "branches of If 'choice' must have the same weights, got LSTM 'op_a' with others",
         ),
         (from_input, "input W of LSTM 'op' must be stored in the model, got 'W', an input"),
-        (from_noise, "input R of LSTM 'op' must be stored in the model, got RandomNormal 'noise'"),
+        *(
+            (
+                partial(computed, kind, inputs, **attributes),
+                f"input R of LSTM 'op' must be stored in the model, got {kind} 'made'",
+            )
+            for kind, inputs, attributes in (
+                ("RandomNormal", "", {"shape": [1, 4 * H, H]}),
+                ("RandomNormalLike", "r", {}),
+                ("RandomUniformLike", "r", {}),
+                ("Bernoulli", "r", {}),
+            )
+        ),
+        (dequantized, "input R of LSTM 'op' must be computable, got DequantizeLinear 'made'"),
+        (
+            partial(of_another_domain, "LSTM", "own"),
+            "model must have LSTM operators, got LSTM 'op' of own",
+        ),
+        (
+            partial(of_another_domain, "DynamicQuantizeLSTM", "own", [operator("WRB", end="t")]),
+            "model must have LSTM operators, got DynamicQuantizeLSTM 'op' of own",
+        ),
     ],
 )
 def test_what_is_refused_names_the_operator(model, says):

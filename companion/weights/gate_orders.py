@@ -26,6 +26,7 @@ TORCH_MODES = {"RNN_TANH": "rnn", "RNN_RELU": "rnn_relu", "LSTM": "lstm", "GRU":
 # A weight of the first layer, behind a prefix such as lstm. or module.lstm.
 FIRST = re.compile(r"(.*\.|)weight_[ih]h(_l0)?$")
 SUFFIX = re.compile(r"_l(\d+)(_reverse)?$")
+BIASES = "bias_ih", "bias_hh"
 
 
 def layers(cell: Cell | str, params: Any) -> list[list[Params]]:
@@ -37,7 +38,8 @@ def layers(cell: Cell | str, params: Any) -> list[list[Params]]:
     bfloat16 come as float32, which holds the same numbers. A weight that a module computes, pruned
     or parametrized, is what the module's next call computes with. The network may be a part of a
     larger model, compiled or parallel, or have a prefix in its state_dict, if it is the only one.
-    Raises ValueError for what is none of the three forms, or does not fit the cell.
+    Raises ValueError for what is none of the three forms, or does not fit the cell: a name that the
+    cell has not, beside its own, too, or biases of some layers only.
     """
     cell = find_cell(cell)
     if hasattr(params, "named_modules"):
@@ -45,16 +47,20 @@ def layers(cell: Cell | str, params: Any) -> list[list[Params]]:
     kind = _kind(params) or cell.name
     if TORCH_MODES.get(kind, kind) != cell.name:
         raise ValueError(f"params must be those of {cell.name}, got a module of {kind}")
+    has_biases = getattr(params, "bias", None) is True
     if hasattr(params, "state_dict"):
-        params = _weights_of(params)
+        params = _weights_of(cell, params)
     if not isinstance(params, Mapping):
         raise ValueError(f"params must be a dict or a module, got {type(params).__name__}")
     params = _without_prefix(params)
     suffixes = _suffixes(params)
-    known = {name + s for name in shapes(cell, 1, 1) for layer in suffixes for s in layer}
-    if unknown := sorted(key for key in params if SUFFIX.search(key) and key not in known):
+    flat: list[str] = sum(suffixes, [])
+    has_biases = has_biases or any(_kept(b + s, params) for b in BIASES for s in flat)
+    network = [[_direction(cell, params, s, has_biases) for s in layer] for layer in suffixes]
+    known = {name + s for name in shapes(cell, 1, 1) for s in flat}
+    # A name with a dot is of another module.
+    if unknown := sorted(key for key in params if "." not in key and key not in known):
         raise ValueError(f"params must have the weights of {cell.name} alone, got {unknown} too")
-    network = [[_direction(cell, params, suffix) for suffix in layer] for layer in suffixes]
     return check_network(cell, network)
 
 
@@ -150,14 +156,23 @@ def _without_prefix(params):
     return {key.removeprefix(prefix): params[key] for key in params if key.startswith(prefix)}
 
 
-def _weights_of(module):
-    """The state_dict of a module, with the weights that it computes from what is kept there."""
+def _weights_of(cell, module):
+    """The state_dict of a module, with the weights that it computes from what is kept there.
+
+    And with those that it keeps elsewhere: as attributes, or in buffers that are not saved.
+    """
     params = dict(module.state_dict())
     for name in getattr(module, "parametrizations", ()):
         params[name] = getattr(module, name)
     for hook in getattr(module, "_forward_pre_hooks", {}).values():
         if hasattr(hook, "apply_mask"):  # pruning sets the attribute anew only in a call
-            params[hook._tensor_name] = hook.apply_mask(module)
+            name = hook._tensor_name
+            params[name] = hook.apply_mask(module)
+            del params[f"{name}_orig"], params[f"{name}_mask"]
+    for name in dir(module):
+        if (SUFFIX.search(name) or name in shapes(cell, 1, 1)) and not _kept(name, params):
+            if hasattr(value := getattr(module, name), "detach"):
+                params[name] = value
     return params
 
 
@@ -173,14 +188,16 @@ def _suffixes(params):
     return [[f"_l{k}{direction}" for direction in directions] for k in range(count)]
 
 
-def _direction(cell, params, suffix):
-    """One direction of a layer, as a flat dict of copies."""
+def _direction(cell, params, suffix, has_biases):
+    """One direction of a layer, as a flat dict of copies; without biases they are zeros."""
     names = shapes(cell, 1, 1)
-    without_bias = not any(_kept(name + suffix, params) for name in ("bias_ih", "bias_hh"))
-    wanted = [name for name in names if not (without_bias and name.startswith("bias"))]
+    wanted = [name for name in names if has_biases or name not in BIASES]
     for name in wanted:
         if name + suffix not in params:
-            hint = "; it is computed from others, as a pruned or parametrized module does"
+            hint = (
+                "; it is computed from others: give the module itself, after "
+                "torch.nn.utils.remove_weight_norm or remove_spectral_norm if it has one of these"
+            )
             hint = hint if _kept(name + suffix, params) else ""
             raise ValueError(
                 f"params must have {name + suffix!r} for {cell.name}, got {sorted(params)}{hint}"

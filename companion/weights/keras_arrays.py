@@ -8,6 +8,7 @@ from companion.cells import Cell, find_cell
 from companion.params import check_array
 from companion.types import Array, Params
 from companion.weights.gate_orders import check_network, join, layers, order_in, reorder
+from companion.weights.keras_stack import kinds, stack
 
 # The layer of Keras for each cell, and its activation; CuDNNLSTM and CuDNNGRU were layers, too.
 KINDS = {
@@ -50,17 +51,19 @@ def from_keras(
     """Params of a Keras model or layer, or of the arrays that its `get_weights()` gives.
 
     cell, reset_after: as of `to_keras`.
-    weights: a model, whose recurrent layers in the order of `model.layers` are taken as one on top
-    of the other, and layers of another kind, before, between and after them, are not looked at; or
-    a recurrent layer, as it is or in `Bidirectional`; or a list of kernel, recurrent kernel and, if
-    there is one, bias, for each layer and direction. A list does not say what the layer's
-    activations were, and has to be of a layer with Keras's own. Arrays of CuDNNLSTM and CuDNNGRU
-    are known by their bias, 8 H or 6 H long.
+    weights: a model, sequential or functional, whose recurrent layers are each on top of the one
+    before, with nothing between them but what changes nothing once trained, as Dropout; layers of
+    another kind, before and after them, are not looked at; or a model with a call of its own and
+    one recurrent layer; or a recurrent layer, as it is or in `Bidirectional`; or a list of kernel,
+    recurrent kernel and, if there is one, bias, for each layer and direction. A list does not say
+    what the layer's activations were, and has to be of a layer with Keras's own. Arrays of
+    CuDNNLSTM and CuDNNGRU are known by their bias, 8 H or 6 H long.
     bidirectional: of a list, whether the layers are.
     Returns the flat dict of `companion.init` for one layer in one direction, else the same names
     with torch's suffixes; a single bias comes as bias_ih, with zeros in bias_hh, and none as zeros.
     Raises ValueError for another cell, a layer with other activations or options that make it
-    another network, a count that is not whole, or arrays that do not fit.
+    another network, recurrent layers that are no stack, a count that is not whole, arrays that do
+    not fit, or arrays that fit with and without biases, as those of some GRUs with H = 2.
     Source: for CuDNN's layout `_convert_rnn_weights` of TensorFlow's Keras 2.
     """
     cell = find_cell(cell)
@@ -79,6 +82,13 @@ def _groups(weights, directions, two):
     """A list of arrays as a list of layers, each a list of the arrays of each direction."""
     third = np.shape(weights[2]) if len(weights) > 2 else ()
     with_bias = len(third) == 1 or (two and third[:1] == (2,) and not len(weights) % 3)
+    if with_bias and _fits(weights, directions, 2):
+        if _fits(weights, directions, 3):
+            raise ValueError(
+                "weights must be of one network, got arrays that fit with and without biases: "
+                "give the layer or the model"
+            )
+        with_bias = False
     count = 3 if with_bias else 2
     if not weights or len(weights) % (count * directions):
         wanted = "kernel, recurrent kernel and bias" + " of each direction" * (directions - 1)
@@ -87,9 +97,20 @@ def _groups(weights, directions, two):
     return [flat[k : k + directions] for k in range(0, len(flat), directions)]
 
 
+def _fits(weights, directions, count):
+    """Whether a list is of layers with `count` arrays for each direction, by a GRU's shapes."""
+    if len(weights) % (directions * count) or np.ndim(weights[1]) != 2:
+        return False
+    H, columns = np.shape(weights[1])
+    wanted = [(directions * H, columns), (H, columns), (2, columns)][:count] * len(weights)
+    for k in range(0, directions * count, count):  # the lowest layer has inputs of any size
+        wanted[k] = (*np.shape(weights[0])[:1], columns)
+    return all(np.shape(a) == shape for a, shape in zip(weights, wanted, strict=False))
+
+
 def _layers(cell, model, reset_after):
     """`_groups` of the recurrent layers of a model."""
-    found = _recurrent(model)
+    found = stack(model)
     if not found:
         raise ValueError(f"weights must be of a model with {KINDS[cell.name][0]} layers, got none")
     groups = []
@@ -109,23 +130,10 @@ def _layers(cell, model, reset_after):
     return groups
 
 
-def _recurrent(layer):
-    """The recurrent layers of a model or layer."""
-    kinds = _kinds(layer)
-    if {"Bidirectional", "RNN", "CuDNNLSTM", "CuDNNGRU"} & set(kinds):
-        return [layer]
-    return [found for inner in getattr(layer, "layers", ()) for found in _recurrent(inner)]
-
-
-def _kinds(layer):
-    """Names of the layer's class and of those that it is made from, nearest first."""
-    return [kind.__name__ for kind in type(layer).__mro__]
-
-
 def _check_layer(cell, layer, backwards, reset_after):
     """Raise a ValueError unless a layer computes what the cell does."""
     kind, activation = KINDS[cell.name]
-    if not {kind, f"CuDNN{kind}"} & set(_kinds(layer)):
+    if not {kind, f"CuDNN{kind}"} & set(kinds(layer)):
         raise ValueError(f"{layer.name} must be {kind} for {cell.name}, got {type(layer).__name__}")
     want = {"activation": activation, "go_backwards": backwards}
     if cell.name in ("lstm", "gru"):

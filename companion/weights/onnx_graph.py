@@ -37,7 +37,8 @@ def constant(
 
     graphs: the one where the name is read, and those that it is within, from the inside out.
     opsets: of the model. what: the array is, for an error.
-    Raises ValueError if it depends on an input of the model, or on chance.
+    Raises ValueError if it depends on an input of the model, on chance, or on an operator that
+    ONNX's reference has not.
     """
     from onnx import helper, numpy_helper
     from onnx.reference import ReferenceEvaluator
@@ -49,11 +50,15 @@ def constant(
     node, graphs = _made_by(name, graphs)
     if node is None:
         raise ValueError(f"{what} must be stored in the model, got {name!r}, an input")
-    if node.op_type != "Constant" and not any(node.input):
+    by_chance = node.op_type.startswith("Random") or node.op_type in ("Bernoulli", "Multinomial")
+    if by_chance or (node.op_type != "Constant" and not any(node.input)):
         raise ValueError(f"{what} must be stored in the model, got {name_of(node)}")
     given = {key: constant(key, graphs, opsets, what) for key in node.input if key}
     one = helper.make_function("", "one", list(given), [name], [node], opsets)
-    (array,) = ReferenceEvaluator(one).run(None, given, attributes={})
+    try:
+        (array,) = ReferenceEvaluator(one).run(None, given, attributes={})
+    except RuntimeError as error:
+        raise ValueError(f"{what} must be computable, got {name_of(node)}: {error}") from error
     return np.asarray(array)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -44,8 +44,9 @@ def from_onnx(cell: Cell | str, model: onnx.ModelProto, reset_after: bool = True
     Returns the flat dict of `companion.init` for one layer in one direction, else the same names
     with torch's suffixes. Where all operators run in reverse only, every name ends in `_reverse`:
     without that they are the params of a network that runs over xs[::-1].
-    Raises ValueError, with the name of the operator, if it is not of this cell, if the operators
-    are not a chain, if the branches of an If differ, or if weights depend on the model's inputs.
+    Raises ValueError, with the name of the operator, if it is not of this cell or not of ONNX's own
+    domain, if the operators are not a chain, if the branches of an If differ, or if weights depend
+    on the model's inputs, on chance or on operators that the reference has not.
     """
     cell = find_cell(cell)
     order_in("onnx", cell)
@@ -84,7 +85,7 @@ def _operators(cell, reset_after, opsets, graphs):
 
     found = []
     for node in graphs[0].node:
-        if node.op_type in ACTIVATIONS:
+        if node.op_type.endswith(tuple(ACTIVATIONS)):  # DynamicQuantizeLSTM is a layer, too
             found.append(_operator(cell, reset_after, opsets, graphs, node))
         inner = [a.g for a in node.attribute if a.type == AttributeProto.GRAPH]
         branches = [_operators(cell, reset_after, opsets, (graph, *graphs)) for graph in inner]
@@ -117,23 +118,26 @@ def _operator(cell, reset_after, opsets, graphs, node):
     from onnx.helper import get_attribute_value
 
     name, order = name_of(node), order_in("onnx", cell)
-    if node.op_type != OPERATORS[cell.name]:
-        raise ValueError(f"model must have {OPERATORS[cell.name]} operators, got {name}")
+    own = node.domain in ("", "ai.onnx")
+    if node.op_type != OPERATORS[cell.name] or not own:
+        got = name if own else f"{name} of {node.domain}"
+        raise ValueError(f"model must have {OPERATORS[cell.name]} operators, got {got}")
     have = {attribute.name: get_attribute_value(attribute) for attribute in node.attribute}
     directions = {
         b"forward": [FORWARD],
         b"reverse": [REVERSE],
         b"bidirectional": [FORWARD, REVERSE],
     }[have.get("direction", b"forward")]
-    if "activations" in have:  # some write them in small letters
-        have["activations"] = [text.decode().capitalize() for text in have["activations"]]
-    default = {
+    default: dict[str, Any] = {
         "activations": ACTIVATIONS[node.op_type] * len(directions),
         "clip": 0.0,
         "input_forget": 0,
         "linear_before_reset": 0,
     }
     want = default | attributes(cell, reset_after, len(directions))
+    if "activations" in have:  # some write them in small letters, or more than are read
+        texts = [text.decode().capitalize() for text in have["activations"]]
+        have["activations"] = texts[: len(default["activations"])]
     for key, value in want.items():
         if (has := have.get(key, default[key])) != value:
             raise ValueError(f"{key} of {name} must be {value} for {cell.name}, got {has}")

@@ -34,8 +34,11 @@ def from_torch(cell: Cell | str, module: Any) -> Params:
     and one in float16 or bfloat16 the same numbers in float32. It may be compiled, parallel, or a
     part of the model that is given, and its names in a state_dict may have a prefix, such as
     `module.lstm.`, as long as it is the only one there. Pruned or parametrized weights are taken
-    from the module alone, as it computes with them; its state_dict is refused.
+    from the module alone, as it computes with them; its state_dict is refused, and so is a module
+    under torch.nn.utils.weight_norm or spectral_norm. Whether an RNN's activation is tanh or ReLU
+    neither a state_dict says nor a traced module: there it is that of the cell that is given.
     Returns the flat dict of `companion.init` for one layer in one direction, else the same names
-    with torch's suffixes. Raises ValueError if the module is of another cell, or has a projection.
+    with torch's suffixes. Raises ValueError if the module is of another cell, has a projection or
+    other weights that the cell has not, or lacks biases that it says it has.
     """
     return join(layers(cell, module))
