@@ -42,16 +42,17 @@ class Layer(TorchNames):
 
     The arguments are those of torch.nn.LSTM, and so are input, output, names of parameters and
     their first values; peepholes are p_i_l0 and so on.
-    proj_size: numbers of h, P, fewer than units: h = W_hr m, where m is what the cell puts out
-    (Sak, Senior and Beaufays 2014); 0 is without. Not for a cell such as the GRU that reads h
-    elementwise. A step of the engine does 4 H² multiplications a sequence then, and a call
-    4 H² P before; so an LSTM calls torch's own operator, which does 5 H P, where that is faster.
+    proj_size: numbers of h, P, fewer than units: h = W_hr m, where m is what the cell puts out (the
+    recurrent projection r = W_rm m of Sak, Senior and Beaufays 2014); 0 is without. Not for a cell
+    such as the GRU that reads h elementwise. A step of the engine does 4 H² multiplications a
+    sequence then, and a call 4 H² P before; so an LSTM calls torch's own operator, which does
+    5 H P, where that is faster.
     forget_bias: first bias of the gate that forgets (`Cell.forgets`; for a GRU the update gate),
     bias_ih and bias_hh together; None leaves both random. 1 keeps memory open from the start
     (Jozefowicz, Zaremba and Sutskever 2015).
     recurrent_dropout: probability p with which each weight of weight_hh is zero, drawn once a call
-    while training; the others are multiplied by 1 / (1 - p) (Merity, Keskar and Socher 2018, after
-    the DropConnect of Wan et al. 2013).
+    while training; the others are multiplied by 1 / (1 - p) (Merity, Keskar and Socher 2018,
+    section 2, the weight-dropped LSTM, after the DropConnect of Wan et al. 2013).
     compiled: whether to run compiled loops on a CPU where numba is installed, else plain NumPy.
     They take up to torch.get_num_threads() threads, with the same results for every number; a
     projection is multiplied by torch, whose last digits depend on it. One step alone of a GRU or
