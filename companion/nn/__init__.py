@@ -5,7 +5,7 @@ they run the NumPy engine, with compiled loops where numba is installed; else to
 a GPU as CUDA graphs. What records or transforms operations, such as torch.func, meets operations.
 """
 
-from companion.needed import needed
+from companion.engine.needed import needed
 
 with needed(by="companion.nn", what="PyTorch", install="torch"):
     import torch  # noqa: F401

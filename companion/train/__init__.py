@@ -7,7 +7,7 @@ Needs PyTorch and tqdm: `pip install "lstm-companion[torch]"`. The smallest use 
 and everything else is an entry of `Options`.
 """
 
-from companion.needed import needed
+from companion.engine.needed import needed
 
 with needed(by="companion.train", what="PyTorch and tqdm", install='"lstm-companion[torch]"'):
     import torch  # noqa: F401

@@ -205,7 +205,7 @@ TARGETS = (
         ("stacked", "bidirectional", "RNN-", "exported", "without_a_batch", "int8"),
         0.1,
     ),
-    Target(("companion/needed.py",), ("train_input",), only=("what_to_install",)),
+    Target(("companion/engine/needed.py",), ("train_input",), only=("what_to_install",)),
     Target(
         ("companion/train/*.py",),
         ("train", "train_processes", "train_resume", "train_input", "train_accumulate"),
