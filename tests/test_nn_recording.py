@@ -18,7 +18,7 @@ from torch.overrides import TorchFunctionMode
 from torch.testing._internal.two_tensor import TwoTensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from companion import Cell
+from companion import CELLS, Cell
 from companion.activations import tanh
 from companion.nn import GRU, LSTM, RNN, Layer, PeepholeLSTM, RNNCell, function, operators
 
@@ -337,8 +337,8 @@ def test_a_class_made_anew_computes_with_what_is_global_now(monkeypatch):
         assert torch.allclose(net(x)[0], net.history(x)["l0"]["h"], atol=1e-5)
 
 
-@pytest.mark.parametrize("compiled", [True, False])
-def test_a_class_whose_globals_have_changed_says_so(monkeypatch, compiled):
+@pytest.mark.parametrize("loops", ["compiled", "plain", "without numba"])
+def test_a_class_whose_globals_have_changed_says_so(monkeypatch, loops):
     def step(a, carry, p):
         return (tanh(SLOPE * a[0]),), ()
 
@@ -350,11 +350,13 @@ def test_a_class_whose_globals_have_changed_says_so(monkeypatch, compiled):
     class Net(Layer):
         cell = Cell("later", ("h",), ("h",), (), (), step, derivative)
 
-    net, x = Net(3, 4, compiled=compiled), torch.randn(5, 2, 3)
+    if loops == "without numba":
+        monkeypatch.setattr(operators, "_compiled", lambda key: None)
+    net, x = Net(3, 4, compiled=loops != "plain"), torch.randn(5, 2, 3)
     before = net(x)[0]
     monkeypatch.setitem(globals(), "SLOPE", 2.0)
     ways = [net.history, torch.func.vmap(net)]
-    if compiled:  # the loops are those of the class
+    if loops == "compiled":  # they are those of the class
         assert torch.equal(net(x)[0], before)
     else:
         ways.append(net)
@@ -363,6 +365,23 @@ def test_a_class_whose_globals_have_changed_says_so(monkeypatch, compiled):
             run(x)
     monkeypatch.setitem(globals(), "SLOPE", 1.0)
     assert torch.allclose(net.history(x)["l0"]["h"], before, atol=1e-5)
+
+
+def test_one_step_of_a_projection_says_so_too(monkeypatch):
+    own, derivative = CELLS["lstm"].step, CELLS["lstm"].derivative
+
+    def step(a, carry, p):
+        (h, c), kept = own(a, carry, p)
+        return (SLOPE * h, c), kept
+
+    class Net(Layer):
+        cell = replace(CELLS["lstm"], name="scaled", step=step, derivative=derivative)
+
+    net, x = Net(3, 4, proj_size=2), torch.randn(1, 5, 3)
+    net(x)
+    monkeypatch.setitem(globals(), "SLOPE", 2.0)
+    with pytest.raises(ValueError, match="of scaled reads has changed since the layer's class"):
+        net(x)
 
 
 def test_a_layer_that_was_pickled_runs_in_another_process(tmp_path):

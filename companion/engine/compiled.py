@@ -22,6 +22,7 @@ from companion.cells import Cell, find_cell
 from companion.cells.cell import check_returns
 from companion.engine.fingerprint import FAST, SCALAR, fingerprint, names_in
 from companion.engine.loop_source import loop_source
+from companion.engine.needed import needed
 
 
 def compiled(cell: Cell | str) -> Cell:
@@ -38,10 +39,8 @@ def compiled(cell: Cell | str) -> Cell:
     Raises ImportError, saying what to install, if numba is missing, and ValueError if step or
     derivative reads something whose changes could not be seen.
     """
-    try:
+    with needed(by="a compiled cell", what="numba", install="numba"):
         import numba  # noqa: F401
-    except ImportError as error:
-        raise ImportError("compiled cells need numba: pip install numba") from error
     cell = find_cell(cell)
     check_returns(cell, derivative=True)
     return _compiled(cell, fingerprint(cell))

@@ -196,7 +196,7 @@ class Layer(TorchNames):
             data = data.to(dtype)
             firsts = [tuple(s.to(dtype) for s in first) for first in firsts]
         if self.proj_size:
-            run = partial(projected, run, self.cell if run == self._unroll else None)
+            run = partial(projected, run, cell_of(self._key) if run == self._unroll else None)
         lasts: list[tuple[torch.Tensor, ...]] = []
         history = {}
         for layer in range(self.num_layers):

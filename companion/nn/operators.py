@@ -154,17 +154,18 @@ def _numpy_cell(key, fast, xs):
     """The cell for the NumPy engine; None where that does not run."""
     if xs.device.type != "cpu" or xs.dtype not in DTYPES:
         return None
-    return _compiled(key) if fast else cell_of(key)
+    cell = _compiled(key) if fast else None
+    return cell_of(key) if cell is None else cell
 
 
 @cache
 def _compiled(key):
-    """The cell with compiled loops, or without numba the cell as it is."""
+    """The cell with compiled loops; None without numba."""
     cell = cell_of(key)
     try:
         return compiled(cell)
     except ImportError:
-        return cell
+        return None
 
 
 def _unroll_shapes(key, fast, keep_tape, xs, state, weights):

@@ -161,7 +161,7 @@ def _weights_of(cell, module):
 
     And with those that it keeps elsewhere: as attributes, or in buffers that are not saved.
     """
-    params = dict(module.state_dict())
+    params, names = dict(module.state_dict()), shapes(cell, 1, 1)
     for name in getattr(module, "parametrizations", ()):
         params[name] = getattr(module, name)
     for hook in getattr(module, "_forward_pre_hooks", {}).values():
@@ -170,7 +170,7 @@ def _weights_of(cell, module):
             params[name] = hook.apply_mask(module)
             del params[f"{name}_orig"], params[f"{name}_mask"]
     for name in dir(module):
-        if (SUFFIX.search(name) or name in shapes(cell, 1, 1)) and not _kept(name, params):
+        if (SUFFIX.search(name) or name in names) and not _kept(name, params):
             if hasattr(value := getattr(module, name), "detach"):
                 params[name] = value
     return params
