@@ -29,16 +29,17 @@ export OPENBLAS_NUM_THREADS := 1
 export MKL_NUM_THREADS := 1
 unexport MPLBACKEND
 unexport PYTHONPATH
-# Thousands of processes import the same modules: they are compiled once.
+# Thousands of processes import the same modules: they are compiled once, at their first import,
+# and not by pip, which would compile many that nobody imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-INSTALL = $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable
+INSTALL = $(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable
 # After a failure the next build reads all pages again: a page that was read
 # once would not be warned about twice.
 BUILD = $(BIN)/jupyter-book build . $(1) -W -n --keep-going --quiet || { rm -rf _build/.doctrees; false; }
 
 .DEFAULT_GOAL := help
-.PHONY: help book pdf typesetter zip test lint test-unit test-mutants test-notebooks test-book test-site notebooks experiments serve bench constraints clean
+.PHONY: help book pdf typesetter zip test lint test-book test-unit test-mutants test-notebooks test-site notebooks experiments serve bench constraints clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,12 +63,12 @@ zip: $(VENV)/.book ## build the site anew and pack it as _build/lstm-book.zip
 	@$(call BUILD)
 	@$(BIN)/python -m scripts.pack
 
-test: ## prove everything: the six stages below
-	@$(MAKE) --no-print-directory lint
+# The first two keep one processor busy each.
+test: $(VENV)/.test ## prove everything: the six stages below
+	@$(MAKE) --no-print-directory -j 2 lint test-book
 	@$(MAKE) --no-print-directory test-unit
 	@$(MAKE) --no-print-directory test-mutants
 	@$(MAKE) --no-print-directory test-notebooks
-	@$(MAKE) --no-print-directory test-book
 	@$(MAKE) --no-print-directory test-site
 	@echo "all stages passed"
 
@@ -76,20 +77,20 @@ lint: $(VENV)/.test ## stage 1: style of code and notebooks, and types
 	  $(BIN)/ruff format --check --line-length 77 $(wildcard book/*.ipynb book/*/*.ipynb) && \
 	  $(BIN)/mypy $(call verdict,lint)
 
-test-unit: $(VENV)/.test ## stage 2: unit and property tests
+test-book: $(VENV)/.test ## stage 2: the whole book anew, a warning is a failure
+	@rm -rf $(SITE) _build/.doctrees
+	@{ $(call BUILD); } $(call verdict,book)
+
+test-unit: $(VENV)/.test ## stage 3: unit and property tests
 	@$(BIN)/python -m pytest -q -n 2 tests --ignore tests/site $(call verdict,unit tests)
 
-test-mutants: $(VENV)/.test ## stage 3: every wrong sign, operator and operand is found (no sample, hours: ALL=1)
+test-mutants: $(VENV)/.test ## stage 4: every wrong sign, operator and operand is found (no sample, hours: ALL=1)
 	@cd tests && $(CURDIR)/$(BIN)/python -m mutation $(if $(ALL),--all) $(call verdict,mutants)
 
-test-notebooks: $(VENV)/.test ## stage 4: every stored output is what the code gives
+test-notebooks: $(VENV)/.test ## stage 5: every stored output is what the code gives
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --nbval --nbval-current-env \
 	  --nbval-cell-timeout 120 --nbval-sanitize-with tests/nbval.cfg book \
 	  $(call verdict,notebooks)
-
-test-book: $(VENV)/.test ## stage 5: the whole book anew, a warning is a failure
-	@rm -rf $(SITE) _build/.doctrees
-	@{ $(call BUILD); } $(call verdict,book)
 
 test-site: $(VENV)/.test ## stage 6: every page of the built book in a browser
 	@test -f $(SITE)/index.html || { $(call BUILD); }

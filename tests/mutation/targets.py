@@ -78,11 +78,11 @@ LAYERS = ("batch_layout", "checks", "layer", "layers", "projection", "torch_loop
 # Beside the layers: single steps, and what papers proposed since.
 BESIDE = ("chrono", "locked_dropout", "resets", "single", "stepwise")
 
-# Text, tables and recordings, and how they are fetched and dealt out.
-DATA = (
-    *("batches", "card", "demand", "digits", "download", "folders", "pairs", "reviews", "sources"),
-    *("stocks", "stored", "text", "unpack", "vowels", "weather", "words"),
-)
+# Text, tables and recordings, and how they are dealt out.
+DATA = ("batches", "demand", "digits", "pairs", "reviews", "stocks", "stored", "text", "vowels")
+DATA += ("weather", "words")
+# How they are fetched.
+FETCHED = ("card", "download", "folders", "sources", "unpack")
 # Networks of the book, by the file of tests that tests them.
 MODELS = {
     "models": ("characters", "probe"),
@@ -161,9 +161,14 @@ TARGETS = (
     Target(("companion/forecast/*.py",), ("forecast", "leak"), share=0.005),
     Target(
         tuple(f"companion/data/{name}.py" for name in DATA),
-        ("data", "words", "weather", "pairs", "reviews", "demand", "stocks", "digits", "download"),
+        ("data", "words", "weather", "pairs", "reviews", "demand", "stocks", "digits"),
         ("fit_eats_both", "network", "gradients"),
         0.005,
+    ),
+    Target(
+        tuple(f"companion/data/{name}.py" for name in FETCHED),
+        ("download", "digits", "words", "reviews"),
+        share=0.005,
     ),
     *(
         Target(tuple(f"companion/models/{m}.py" for m in models), (name,), ("cold_sample",), 0.004)
@@ -208,7 +213,7 @@ TARGETS = (
     Target(("companion/engine/needed.py",), ("train_input",), only=("what_to_install",)),
     Target(
         ("companion/train/*.py",),
-        ("train", "train_processes", "train_resume", "train_input", "train_accumulate"),
+        ("train_input", "train_accumulate", "train_processes", "train", "train_resume"),
         ("killed_at_any_moment", "survive_a_kill", "worker"),
         0.03,
     ),

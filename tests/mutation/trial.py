@@ -24,6 +24,7 @@ from .targets import ROOT
 OPTIONS = ["-x", "-q", "-p", "no:cacheprovider"]
 SECONDS = 30  # of processor time, in general: a loop without an end counts as killed
 WAIT = 300  # seconds on the clock: so does a wait without an end
+AHEAD = 2  # targets whose tests run unchanged before their mutants' turn: else forks wait for one
 SURVIVED, KILLED, BROKEN = range(3)
 
 changed = {}  # module -> its code with the mutant
@@ -157,7 +158,7 @@ def verdicts(work, jobs):
     """Try all of `work`, a list of (target, how many, (mutant, tree, path) of each).
 
     The tests that killed the last mutants of a function run first on its next one, and those of
-    the next target run unchanged while mutants of this one are tried. Returns a dict of
+    the next targets run unchanged while mutants of this one are tried. Returns a dict of
     mutant -> list of verdicts: a line that stands twice gives two.
     """
     found, killers, ready = defaultdict(list), defaultdict(list), {}
@@ -175,7 +176,8 @@ def verdicts(work, jobs):
             target = work[k][0]
             forks.start(partial(unchanged, target), lambda *result: ready.update({k: result}))
 
-    warm_up(0)
+    for k in range(AHEAD):
+        warm_up(k)
     for k, (target, total, changes) in enumerate(work):
         while k not in ready:
             forks.wait()
@@ -183,7 +185,7 @@ def verdicts(work, jobs):
         # where that is long, twice: else a slow machine ends mutants that no test has seen.
         took = load(target, *ready[k])
         seconds = round(max(min(SECONDS, 5 + 4 * took), 2 * took))
-        warm_up(k + 1)
+        warm_up(k + AHEAD)
         for mutant, tree, path in tqdm(changes, target.modules[0], total, disable=None):
             first = killers[mutant.module, mutant.function]
             work_on = partial(trial, target, mutant.module, tree, path, seconds, first)
