@@ -78,11 +78,11 @@ LAYERS = ("batch_layout", "checks", "layer", "layers", "projection", "torch_loop
 # Beside the layers: single steps, and what papers proposed since.
 BESIDE = ("chrono", "locked_dropout", "resets", "single", "stepwise")
 
-# Text, tables and recordings, and how they are dealt out.
-DATA = ("batches", "demand", "digits", "pairs", "reviews", "stocks", "stored", "text", "vowels")
-DATA += ("weather", "words")
-# How they are fetched.
-FETCHED = ("card", "download", "folders", "sources", "unpack")
+# Text, tables and recordings, and how they are fetched and dealt out.
+DATA = (
+    *("batches", "card", "demand", "digits", "download", "folders", "pairs", "reviews", "sources"),
+    *("stocks", "stored", "text", "unpack", "vowels", "weather", "words"),
+)
 # Networks of the book, by the file of tests that tests them.
 MODELS = {
     "models": ("characters", "probe"),
@@ -161,14 +161,9 @@ TARGETS = (
     Target(("companion/forecast/*.py",), ("forecast", "leak"), share=0.005),
     Target(
         tuple(f"companion/data/{name}.py" for name in DATA),
-        ("data", "words", "weather", "pairs", "reviews", "demand", "stocks", "digits"),
+        ("data", "words", "weather", "pairs", "reviews", "demand", "stocks", "digits", "download"),
         ("fit_eats_both", "network", "gradients"),
         0.005,
-    ),
-    Target(
-        tuple(f"companion/data/{name}.py" for name in FETCHED),
-        ("download", "digits", "words", "reviews"),
-        share=0.005,
     ),
     *(
         Target(tuple(f"companion/models/{m}.py" for m in models), (name,), ("cold_sample",), 0.004)
