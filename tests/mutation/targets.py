@@ -15,7 +15,7 @@ class Target(NamedTuple):
     """Modules, and the tests that run on each of their mutants."""
 
     modules: tuple[str, ...]  # paths below the root, or patterns of them
-    tests: tuple[str, ...]  # tests/test_….py, the quickest first
+    tests: tuple[str, ...]  # tests/test_….py
     # Tests that are left out, by parts of their names: slow ones that see nothing more, and those
     # that run in processes of their own, where there is no mutant.
     without: tuple[str, ...] = ()

@@ -10,7 +10,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from contextlib import suppress
 from functools import partial
 from importlib.machinery import SourceFileLoader
@@ -25,6 +25,7 @@ OPTIONS = ["-x", "-q", "-p", "no:cacheprovider"]
 SECONDS = 30  # of processor time, in general: a loop without an end counts as killed
 WAIT = 300  # seconds on the clock: so does a wait without an end
 AHEAD = 2  # targets whose tests run unchanged before their mutants' turn: else forks wait for one
+PRIOR = 0.05  # what a test that killed no mutant of a module counts, where one that killed one is 1
 SURVIVED, KILLED, BROKEN = range(3)
 
 changed = {}  # module -> its code with the mutant
@@ -79,26 +80,30 @@ class Forks:
 
 
 def unchanged(target, note):
-    """Run the tests of a target on the code as it is; note their seconds and what they imported.
+    """Run the tests of a target on the code as it is; note the seconds, and what they imported.
 
     A fork does it: the process that trials start from must not run torch or a compiled loop, which
     could start threads.
     """
-    result = verdict(target)
-    json.dump([time.process_time(), _foreign(target)], note)
+    clock = Clock()
+    result = verdict(target, clock)
+    json.dump([time.process_time(), clock.seconds, _foreign(target)], note)
     return result
 
 
 def load(target, code, text):
-    """Import what the tests imported and no mutant can change; their seconds. Exit if one fails."""
+    """Import what the tests imported and no mutant can change. Exit if one of them fails.
+
+    Returns the seconds of all tests, and a dict of test -> seconds on the clock.
+    """
     if code != SURVIVED:
         sys.exit(f"without any change these tests fail: {', '.join(target.tests)}")
-    seconds, names = json.loads(text)
+    seconds, of_tests, names = json.loads(text)
     for name in names:
         with suppress(ImportError):  # made while the tests ran, such as compiled loops
             importlib.import_module(name)
     gc.freeze()
-    return seconds
+    return seconds, of_tests
 
 
 def _foreign(target):
@@ -113,15 +118,34 @@ def _foreign(target):
     return [name for name, spec in found if spec and not str(spec.origin).startswith(ours)]
 
 
-class Killers:
-    """What pytest is told: which tests run first; and notes the one that fails."""
+class Clock:
+    """Notes the seconds of each test, those of its fixtures with them."""
 
-    def __init__(self, first, note):
+    def __init__(self):
+        self.seconds = Counter()
+
+    def pytest_runtest_logreport(self, report):
+        self.seconds[report.nodeid] += report.duration
+
+
+class Killers:
+    """What pytest is told: which tests run first; and notes the one that fails.
+
+    First those that killed mutants of the same function, the last one at the head; then by what a
+    test takes for what it may find, from its seconds and the mutants of the module it killed.
+    """
+
+    def __init__(self, first, kills, seconds, note):
         self.rank = {name: k for k, name in enumerate(first)}
-        self.note = note
+        self.kills, self.seconds, self.note = kills, seconds, note
 
     def pytest_collection_modifyitems(self, items):
-        items.sort(key=lambda item: self.rank.get(item.nodeid, len(self.rank)))
+        items.sort(key=self.place)
+
+    def place(self, item):
+        name = item.nodeid
+        cost = max(self.seconds.get(name, 0), 1e-3) / (PRIOR + self.kills[name])
+        return self.rank.get(name, len(self.rank)), cost
 
     def pytest_runtest_logreport(self, report):
         if report.failed:
@@ -146,22 +170,21 @@ def verdict(target, *plugins):
     return SURVIVED if pytest.main([*options, *files], plugins) == 0 else KILLED
 
 
-def trial(target, module, tree, path, seconds, first, note):
-    """The verdict on one mutant; the tests of the list `first` run first."""
+def trial(target, module, tree, path, seconds, order, note):
+    """The verdict on one mutant; `order` is what Killers takes but the note."""
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
     signal.alarm(WAIT)
     changed[module] = compile(ast.fix_missing_locations(tree), path, "exec")
-    return verdict(target, Killers(first, note))
+    return verdict(target, Killers(*order, note))
 
 
 def verdicts(work, jobs):
     """Try all of `work`, a list of (target, how many, (mutant, tree, path) of each).
 
-    The tests that killed the last mutants of a function run first on its next one, and those of
-    the next targets run unchanged while mutants of this one are tried. Returns a dict of
-    mutant -> list of verdicts: a line that stands twice gives two.
+    The tests of the next targets run unchanged while mutants of this one are tried. Returns a dict
+    of mutant -> list of verdicts: a line that stands twice gives two.
     """
-    found, killers, ready = defaultdict(list), defaultdict(list), {}
+    found, killers, kills, ready = defaultdict(list), defaultdict(list), defaultdict(Counter), {}
     forks = Forks(jobs)
 
     def done(mutant, code, text):
@@ -170,6 +193,7 @@ def verdicts(work, jobs):
         known = killers[mutant.module, mutant.function]
         for name in text.splitlines()[:1]:
             known[:] = [name, *(other for other in known if other != name)]
+            kills[mutant.module][name] += 1
 
     def warm_up(k):
         if k < len(work):
@@ -183,12 +207,12 @@ def verdicts(work, jobs):
             forks.wait()
         # A mutant may take four times as long as the tests without it, and a few seconds more;
         # where that is long, twice: else a slow machine ends mutants that no test has seen.
-        took = load(target, *ready[k])
+        took, of_tests = load(target, *ready[k])
         seconds = round(max(min(SECONDS, 5 + 4 * took), 2 * took))
         warm_up(k + AHEAD)
         for mutant, tree, path in tqdm(changes, target.modules[0], total, disable=None):
-            first = killers[mutant.module, mutant.function]
-            work_on = partial(trial, target, mutant.module, tree, path, seconds, first)
+            order = killers[mutant.module, mutant.function], kills[mutant.module], of_tests
+            work_on = partial(trial, target, mutant.module, tree, path, seconds, order)
             forks.start(work_on, partial(done, mutant))
     while forks.running:
         forks.wait()
