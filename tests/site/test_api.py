@@ -15,7 +15,7 @@ from companion.weights import GATE_ORDERS
 MODULES = ["companion"] + [
     f"companion.{module.name}" for module in pkgutil.iter_modules(companion.__path__)
 ]
-PAGE = "book/appendix/api"
+PAGES = [f"book/appendix/api{part}" for part in ("", "-torch", "-data", "-models")]
 
 
 def public(module):
@@ -41,14 +41,14 @@ IDS = [f"{module}.{name}" for module, name in NAMES]
 
 @pytest.fixture(scope="session")
 def documented():
-    """Full names of all objects that the page describes."""
+    """Full names of all objects that the pages describe."""
     with (SITE / "objects.inv").open("rb") as file:
         inventory = InventoryFile.load(file, "", lambda base, path: path)
     return {
         name
         for kind, entries in inventory.items()
         for name, (_, _, address, _) in entries.items()
-        if kind.startswith("py:") and address.startswith(f"{PAGE}.html")
+        if kind.startswith("py:") and address.split(".html")[0] in PAGES
     }
 
 
@@ -78,8 +78,9 @@ def test_callable_has_a_docstring(module, name):
 
 
 def rows(after):
-    """The cells of the first table after a line of the page's source."""
-    text = (ROOT / f"{PAGE}.md").read_text(encoding="utf-8").split(after)[1]
+    """The cells of the first table after a line of the pages' source."""
+    sources = [(ROOT / f"{page}.md").read_text(encoding="utf-8") for page in PAGES]
+    text = "\n".join(sources).split(after)[1]
     lines = [line for line in text.split("```")[0].splitlines() if line.startswith("|")]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
 
@@ -92,10 +93,15 @@ def test_tables_say_what_the_code_says():
     assert rows("{py:data} GATE_ORDERS") == orders
 
 
-def test_signatures_show_their_types_and_lead_to_the_source():
-    page = BeautifulSoup((SITE / f"{PAGE}.html").read_text(encoding="utf-8"), "html.parser")
-    kinds = ("function", "class", "method")
-    described = [found for kind in kinds for found in page.select(f"dl.py.{kind} > dt.sig")]
+@pytest.fixture(scope="module")
+def pages():
+    texts = [(SITE / f"{page}.html").read_text(encoding="utf-8") for page in PAGES]
+    return [BeautifulSoup(text, "html.parser") for text in texts]
+
+
+def test_signatures_show_their_types_and_lead_to_the_source(pages):
+    kinds = ", ".join(f"dl.py.{kind} > dt.sig" for kind in ("function", "class", "method"))
+    described = [found for page in pages for found in page.select(kinds)]
     assert len(described) > 250
     arguments = {
         f"{one['id']}: {argument.text}"
@@ -107,10 +113,10 @@ def test_signatures_show_their_types_and_lead_to_the_source():
     assert without == ["companion.tasks.multiplication_solved"]  # a second name of another one
 
 
-def test_lists_are_of_arguments():
-    page = BeautifulSoup((SITE / f"{PAGE}.html").read_text(encoding="utf-8"), "html.parser")
+def test_lists_are_of_arguments(pages):
     listed = {
         f"{one['id']}: {name.text}": name.text in {own.text for own in one.select(".sig-param .n")}
+        for page in pages
         for one in page.select("dl.py.function > dt.sig")
         for name in one.find_next_sibling("dd").select(":scope > ul > li > p > code:first-child")
     }

@@ -154,6 +154,7 @@ def test_chapters_and_sections_carry_the_numbers_of_the_outline():
         "book/glossary": "",
         "book/appendix/replications": "",
         "book/appendix/api": "",
+        "book/appendix/api-torch": "",
         "book/appendix/benchmarks": "",
         "book/references": "",
     }
