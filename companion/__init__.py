@@ -1,6 +1,6 @@
 """Companion code of the book "Long Short-Term Memory: a book that measures".
 
-`import companion` needs NumPy alone; plots need matplotlib, compiled cells numba and SciPy.
+`import companion` needs NumPy alone; plots need matplotlib, compiled cells numba, layers torch.
 """
 
 from companion.cells import CELLS, Cell

@@ -1,6 +1,6 @@
-"""The logistic sigmoid and tanh, on NumPy arrays, complex numbers and torch tensors alike.
+"""Elementwise functions of a cell's step, on NumPy arrays, complex numbers and torch tensors alike.
 
-The step of every cell calls these two names, so the same step runs on real arrays,
+The steps of all cells call these names, so the same step runs on real arrays,
 on complex arrays (the complex-step gradient check) and on torch tensors.
 """
 
@@ -12,10 +12,11 @@ from companion.types import Value
 def sigmoid(x: Value) -> Value:
     """Logistic sigmoid 1 / (1 + exp(-x)), elementwise.
 
-    x: an array of any shape, or a torch tensor. Returns the same shape; float32 stays float32.
+    x: an array of any shape, or a torch tensor.
+    Returns the same shape; float32 stays float32.
     Never warns: for x far below zero exp(-x) is infinite and the quotient is rightly 0.
-    Complex numbers take the form through tanh: the same slope, and a value that is right to
-    1e-15 but, far below zero, not in its relative accuracy.
+    Complex numbers go through tanh instead. Far below zero their value is right to 1e-15
+    absolutely, not relatively; the derivative by the complex step keeps its digits.
     Source: {eq}`eq-input-gate-sigmoid`.
     """
     if hasattr(x, "sigmoid"):
@@ -34,8 +35,9 @@ def sigmoid(x: Value) -> Value:
 def log_sigmoid(x: Value) -> Value:
     """Logarithm of `sigmoid`, -log(1 + exp(-x)), elementwise.
 
-    x: an array of any shape, or a torch tensor. Returns the same shape; float32 stays float32.
-    Right far below zero too, where the sigmoid itself rounds to 0: there it is x.
+    x: an array of any shape, or a torch tensor.
+    Returns the same shape; float32 stays float32.
+    It is right far below zero too, where the sigmoid itself rounds to 0: there it is x.
     """
     if hasattr(x, "logaddexp"):
         return -(-x).logaddexp(constant(x, 0))
@@ -46,13 +48,18 @@ def log_sigmoid(x: Value) -> Value:
 def tanh(x: Value) -> Value:
     """Hyperbolic tangent, elementwise.
 
-    x: an array of any shape, or a torch tensor. Returns the same shape; float32 stays float32.
+    x: an array of any shape, or a torch tensor.
+    Returns the same shape; float32 stays float32.
     """
     return x.tanh() if hasattr(x, "tanh") else np.tanh(x)
 
 
 def exp(x: Value) -> Value:
-    """Exponential function, elementwise; x as for `tanh`."""
+    """Exponential function, elementwise.
+
+    x: an array of any shape, or a torch tensor.
+    Returns the same shape; float32 stays float32.
+    """
     return x.exp() if hasattr(x, "exp") else np.exp(x)
 
 
@@ -60,6 +67,7 @@ def maximum(x: Value, y: Value) -> Value:
     """The larger of two numbers, elementwise; of complex numbers the one with the larger real part.
 
     x, y: two arrays of one shape, or two torch tensors.
+    Returns the same shape.
     """
     return x.maximum(y) if hasattr(x, "maximum") else np.maximum(x, y)
 
@@ -80,8 +88,9 @@ def one_slope(y: Value) -> Value:
 
 
 def constant(x: Value, value: float) -> Value:
-    """One number in the shape and precision of x, whatever x holds.
+    """One number, repeated in the shape and dtype of x, whatever x holds.
 
-    x: an array of any shape, or a torch tensor.
+    x: an array of any shape, or a torch tensor. value: the number.
+    Returns an array, or a tensor if x is one.
     """
     return x.new_full(x.shape, value) if hasattr(x, "new_full") else np.full_like(x, value)

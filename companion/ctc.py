@@ -3,7 +3,8 @@
 At each step a network gives probabilities of K classes; class 0 is the blank, which says nothing.
 A path, one class a step, spells a label: merge equal neighbours, then drop the blanks, so that
 0 1 1 0 1 2 spells 1 1 2. The probability of a label is the sum over all paths that spell it.
-They are followed on 2n + 1 places, a blank between all labels and at both ends: 0 1 0 1 0 2 0.
+For a label of n classes the paths are followed on 2n + 1 places, its classes with a blank before,
+between and after them: 0 1 0 1 0 2 0.
 Source: Graves, Fernández, Gomez and Schmidhuber (2006).
 """
 
@@ -26,14 +27,16 @@ def ctc_loss(
 ) -> tuple[Array, Array]:
     """Minus log-probability of a label for each sequence, and its derivative.
 
-    logits: (T, B, K), before the softmax; -inf is a class of probability 0. labels: one sequence
-    of whole numbers in 1 … K-1 for each b; it may be empty. lengths: (B,), how many steps count,
-    or None for T; what comes after them is not read.
+    logits: (T, B, K), before the softmax; -inf is a class of probability 0.
+    labels: B sequences, each of whole numbers in 1 … K-1; a sequence may be empty.
+    lengths: whole numbers (B,), how many steps of each sequence count, or None for T; the steps
+    after them are not read.
     Returns losses (B,) in nats, in float64, and dlogits (T, B, K), the derivative of their sum: at
-    each step softmax minus the share of each class among all paths, 0 after a sequence's length.
+    each step the softmax minus the part of the label's probability that goes through each class,
+    0 after a sequence's length.
     Where no path spells the label, since the steps are too few or a probability is 0, the loss
-    is inf and the derivative 0: nothing to learn. n labels, of which m are equal to the one
-    before, need n + m steps.
+    is inf and the derivative 0: nothing to learn. A label of n classes, of which m are equal to
+    the one before, needs n + m steps.
     Raises ValueError for labels, lengths or logits that do not fit, NaN, or a step all of -inf.
     Source: Graves et al. (2006), section 4, with logarithms in place of the rescaling.
     """
@@ -56,10 +59,11 @@ def ctc_loss(
 
 
 def ctc_alignment(logits: Array, label: ArrayLike) -> Array:
-    """When a label is said: the share of all its paths that are at each place, step by step.
+    """When a label is said: the probability that its path is at each place, step by step.
 
-    logits: (T, K), of one sequence. label: n whole numbers in 1 … K-1.
-    Returns shares (T, 2n + 1), each row of sum 1; columns are a blank, the first label, a blank, …
+    logits: (T, K), of one sequence, before the softmax. label: n whole numbers in 1 … K-1.
+    Returns shares (T, 2n + 1), in float64, each row of sum 1; columns are a blank, the first class
+    of the label, a blank, …
     Raises ValueError as `ctc_loss`, and if no path spells the label.
     Source: Graves et al. (2006), section 4.
     """

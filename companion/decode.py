@@ -24,7 +24,10 @@ Scores = dict[Tokens, float]
 
 
 class Hypothesis(NamedTuple):
-    """An output that a search has found: `tokens`, a tuple, and `score`, its log-probability."""
+    """An output that a search has found: `tokens`, a tuple of whole numbers, and `score`.
+
+    The score is the output's natural log-probability, unless the search says otherwise.
+    """
 
     tokens: Tokens
     score: float
@@ -33,11 +36,15 @@ class Hypothesis(NamedTuple):
 def greedy(step: NextToken, start: tuple[Any, Any], end: int, limit: int) -> Hypothesis:
     """Take the likeliest token at each step.
 
-    step: a pure function step(state, token) -> log-probabilities of the next token (K,), state.
-    start: the pair (state, token) for its first call. end: the token after which an output ends.
+    step: a pure function step(state, token) that returns a pair: natural log-probabilities of the
+    next token, floats (K,), and the state after it.
+    start: the pair (state, token) for its first call.
+    end: the token after which an output ends, in 0 … K-1.
     limit: the most tokens of an output, `end` included.
     Returns a `Hypothesis`; its last token is `end`, unless the limit came first. Of equally
-    likely tokens the lower is taken. Raises ValueError for bad arguments or log-probabilities.
+    likely tokens the lower is taken.
+    Raises ValueError for bad arguments, or log-probabilities that are no floats, NaN, above 0 or
+    all -inf.
     """
     state, token = _check_search(start, end, limit)
     tokens, score = (), 0.0
@@ -56,12 +63,15 @@ def beam_search(
     """Go on with the `width` likeliest beginnings at each step, not with one.
 
     step, start, end, limit: as for `greedy`, which is the search of width 1.
+    width: how many beginnings are kept, at least 1.
+
     An output that has ended leaves the beam and frees no place, so `width` outputs end the search.
-    Returns at most `width` outputs, each a `Hypothesis`, the likeliest first, and none of
-    probability 0. A beam as wide as there are outputs finds them all.
+    A beam as wide as there are outputs finds them all.
+    Returns a list of at most `width` outputs, each a `Hypothesis`, the likeliest first, and none of
+    probability 0. The last token of an output is `end`, unless the limit came first.
     A sum of log-probabilities favours short outputs; by the mean of a token the best is
-    max(outputs, key=lambda h: h.score / len(h.tokens)).
-    Raises ValueError for bad arguments or log-probabilities.
+    `max(outputs, key=lambda h: h.score / len(h.tokens))`.
+    Raises ValueError as `greedy`, and for another width.
     Source: Sutskever, Vinyals and Le (2014), section 3.2; the mean: Graves (2012), algorithm 1.
     """
     state, token = _check_search(start, end, limit)
@@ -87,7 +97,7 @@ def beam_search(
 def ctc_greedy(log_probs: ArrayLike) -> Hypothesis:
     """Take the likeliest class at each step, merge equal neighbours, drop the blanks.
 
-    log_probs: (T, K), with the blank as class 0.
+    log_probs: natural log-probabilities, floats (T, K), with the blank as class 0.
     Returns a `Hypothesis`. Its score is that of this one path: the tokens' own probability, the
     sum over all paths that spell them, is at least as high, and other tokens may be likelier.
     Raises ValueError for other shapes, NaN, values above 0 or a step all of -inf.
@@ -105,13 +115,16 @@ def ctc_beam_search(
 ) -> list[Hypothesis]:
     """Sum the paths of each beginning; go on with the `width` likeliest at each step.
 
-    log_probs: (T, K), with the blank as class 0. width: how many beginnings are kept.
+    log_probs: natural log-probabilities, floats (T, K), with the blank as class 0.
+    width: how many beginnings are kept, at least 1.
     language: None, or a function language(tokens) -> (K,), what each class adds to the score when
     it is written after these tokens, such as a weight times the log-probability of a language
-    model, plus a bonus for a word; its entry for the blank is not read. It is called once for
-    each beginning. What it says of the end of a sentence can be added to the result.
-    Returns at most `width` outputs, each a `Hypothesis`, that of the highest score first, and none
-    of probability 0. Where the beam has dropped nothing, every score is exact.
+    model, plus a bonus for a word; -inf forbids the class, and the entry for the blank is not
+    read. It is called once for each beginning. What a language model says of the end of a sentence
+    can be added to the result.
+    Returns a list of at most `width` outputs, each a `Hypothesis`, that of the highest score first,
+    and none of probability 0. What language adds is part of the score. Where the beam has dropped
+    nothing, every score is exact.
     Raises ValueError as `ctc_greedy`, and for another width or bad values of language.
     Source: Graves and Jaitly (2014), algorithm 1; Hannun et al. (2014), algorithm 1, without its
     second look at beginnings that had been dropped.

@@ -24,7 +24,8 @@ METHODS = {"complex": (1e-30, 1e-11), "central": (1e-5, 1e-7)}
 def complex_step(F: Callable[[Array], Any], x: Array) -> Array:
     """Gradient of the real-valued F at x by the complex step, Im F(x + iε) / ε with ε = 1e-30.
 
-    F: a function of one array that also works on complex numbers. x: float64, any shape.
+    F: a function from one array to one number that also works on complex numbers; it must not
+    take abs, which loses the imaginary part. x: float64, any shape.
     Returns an array of the shape of x, right to about 1e-15 relative.
     Source: Squire and Trapp (1998); {eq}`eq-backward-complex-step`.
     """
@@ -35,7 +36,7 @@ def complex_step(F: Callable[[Array], Any], x: Array) -> Array:
 def central_difference(F: Callable[[Array], Any], x: Array) -> Array:
     """Gradient of the real-valued F at x by (F(x + ε) - F(x - ε)) / 2ε with ε = 1e-5.
 
-    F: a function of one array. x: float64, any shape.
+    F: a function from one array to one number. x: float64, any shape.
     Returns an array of the shape of x, right to about 1e-10 where F is of order 1 and smooth.
     """
     eps, _ = METHODS["central"]
@@ -56,7 +57,10 @@ def _each_element(x, derivative):
 class Report:
     """Result of a check: `errors`, a dict name -> relative error, and whether all are `ok`.
 
-    The error of an array is its largest deviation over its largest entry. Printed, it is a table.
+    The error of a gradient is its largest deviation from the numerical one, divided by the largest
+    entry of the numerical one; it is inf if one of the two is not finite. Printed, it is a table.
+    title: the table's first line. shapes: a dict name -> shape.
+    tolerance: the largest error that is right.
     """
 
     title: str
@@ -98,9 +102,12 @@ def check_gradients(
 ) -> Report:
     """Compare gradients that you derived with numerical ones, element by element.
 
-    loss: a function of a dict of arrays that returns one real number (a complex one, given
-    complex arrays, for the complex step). arrays: dict name -> float64 array, where to check.
-    grads: dict name -> your gradient, same names and shapes. method: "complex" or "central".
+    loss: a function of a dict of arrays that returns one real number. For the complex step it is
+    given one array at a time as complex128, the others as they are, and returns a complex number.
+    arrays: dict name -> float64 array, where to check.
+    grads: dict name -> your gradient, same names and shapes.
+    method: "complex" for `complex_step`, with a tolerance of 1e-11, or "central" for
+    `central_difference`, with 1e-7. title: what the report begins with.
     Returns a `Report`; `print` it for the table, assert its `ok`.
     Raises ValueError for an unknown method, or names and shapes of grads that do not fit.
     """
@@ -137,11 +144,14 @@ def check_cell(
 ) -> Report:
     """Check every derivative of a cell, unrolled: parameters, inputs and first state.
 
+    From a first state of zero some bugs go unseen. So the first state here is random, and the loss
+    weighs every output and the last state.
     cell: an entry of `CELLS` or its name, or a `Cell` of your own step and derivative.
-    T: number of steps. With fewer than 3, or from a first state of zero, some bugs go unseen; so
-    the first state here is random, and the loss weighs every output and the last state.
+    method: as for `check_gradients`.
+    T: number of steps; with fewer than 3 some bugs go unseen, too.
     rng: a `numpy.random.Generator`; None means seed 0.
-    Returns a `Report`.
+    Returns a `Report` with a row for each parameter, for "xs", and for "h_0" and the like.
+    Raises ValueError for an unknown method, or a cell that `backward` does not take.
     """
     cell = find_cell(cell)
     rng = np.random.default_rng(0) if rng is None else rng
@@ -159,8 +169,10 @@ def check_step(
     Over a sequence one wrong line spoils the gradient of everything before it; here each row
     stands for one value that `derivative` returns: `a_i` and so on for the pre-activations
     (`a_hn` for the recurrent part of a gate that is split), `c_prev` for a carry, and peepholes.
-    cell: as in `check_cell`. rng: a `numpy.random.Generator`; None means seed 0.
-    Returns a `Report`. Raises ValueError if `step` or `derivative` returns too few or too many.
+    cell, method: as for `check_cell`. rng: a `numpy.random.Generator`; None means seed 0.
+    Returns a `Report`.
+    Raises ValueError for an unknown method, a cell without a derivative, or a `step` or
+    `derivative` that returns too few values or too many.
     """
     cell = find_cell(cell)
     check_returns(cell, derivative=True)
@@ -193,7 +205,7 @@ class Problem:
     """A cell unrolled on random data, with a loss on every output and on the last state.
 
     arrays: parameters, "xs", and the first state as "h_0" (and "c_0").
-    dys, dstate: the weights of the loss, and so its derivatives.
+    dys, dstate: the weights of the loss, and so its derivatives: (T, B, H), and a tuple of (B, H).
     """
 
     cell: Cell
@@ -205,7 +217,7 @@ class Problem:
     def draw(
         cls, cell: Cell, T: int, rng: np.random.Generator, sizes: tuple[int, int, int] = (3, 4, 5)
     ) -> Self:
-        """Draw T steps with weights of about 0.5. sizes: B, D and H."""
+        """Draw T steps, with parameters of standard deviation 0.5. sizes: B, D and H."""
         B, D, H = sizes
         params = init(cell, D, H, rng)
         arrays = {name: rng.normal(0, 0.5, value.shape) for name, value in params.items()}
@@ -216,7 +228,7 @@ class Problem:
         return cls(cell, arrays, rng.normal(size=(T, B, H)), dstate)
 
     def run(self, arrays: Params) -> tuple[Array, State, Tape]:
-        """Run `forward` on `arrays`, all cast to one dtype."""
+        """What `forward` returns for `arrays`, cast to the widest of their dtypes."""
         dtype = np.result_type(*arrays.values())
         arrays = {name: np.asarray(value, dtype) for name, value in arrays.items()}
         state = tuple(arrays[f"{name}_0"] for name in self.cell.states)
@@ -229,7 +241,7 @@ class Problem:
         return np.sum(self.dys * ys) + sum(np.sum(d * s) for d, s in ends)
 
     def gradients(self) -> Params:
-        """What `backward` says: one dict for parameters, inputs and first state."""
+        """What `backward` says: one dict with the names of `arrays`."""
         _, _, tape = self.run(self.arrays)
         grads, dxs, dstate = backward(self.cell, self.arrays, tape, self.dys, self.dstate)
         starts = zip(self.cell.states, dstate, strict=True)

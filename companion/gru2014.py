@@ -18,7 +18,10 @@ gru = CELLS["gru"]
 
 
 class Tape2014(NamedTuple):
-    """What `forward_gru2014` keeps: xs (T, B, D), hs (T + 1, B, H), and r, z, n (T, B, H)."""
+    """What `forward_gru2014` keeps: xs (T, B, D), hs (T + 1, B, H), and r, z, n (T, B, H).
+
+    hs[0] is the first state, hs[t + 1] the one after step t.
+    """
 
     xs: np.ndarray
     hs: np.ndarray
@@ -32,9 +35,12 @@ def forward_gru2014(
 ) -> tuple[Array, Array, Tape2014]:
     """Run the GRU of 2014: n = tanh(V_n x + U_n (r ⊙ h_prev) + b), h = (1 - z) n + z h_prev.
 
-    params: as of `init(CELLS["gru"], ...)`, gates r, z, n. xs: (T, B, D). h: first state (B, H),
-    or None for zeros.
-    Returns ys (T, B, H), the last h (B, H), and the tape. Raises ValueError as `forward` does.
+    r and z are sigmoid(V x + U h_prev + b), each with rows of its own; b is bias_ih + bias_hh.
+    params: as of `init(CELLS["gru"], ...)`, gates r, z, n. xs: (T, B, D), of the dtype of params.
+    h: first state (B, H), or None for zeros.
+    Returns ys (T, B, H), the last h (B, H), and the tape, a `Tape2014`.
+    Raises ValueError as `forward` does.
+    Source: Cho et al. (2014).
     """
     check_array("xs", xs, ("T", "B", "D"))
     T, B, D = xs.shape
@@ -59,15 +65,19 @@ def backward_gru2014(
 ) -> tuple[Params, Array, Array]:
     """Carry the derivative of a loss back through `forward_gru2014`.
 
-    dys: (T, B, H). dh: derivative for the last h (B, H), or None for zeros.
-    Returns grads, a dict like params; dxs (T, B, D); and dh for the first state (B, H).
+    params: as given to it. tape: as returned by it.
+    dys: derivative of the loss with respect to ys, (T, B, H).
+    dh: the same with respect to the last h, (B, H), or None for zeros.
+    Returns grads, a dict with the names and shapes of params; dxs (T, B, D); and the derivative
+    with respect to the first h, (B, H).
+    Raises ValueError for a dys or dh that does not fit the tape.
     """
     xs, hs, r, z, n = tape
     T, B, H = n.shape
     check_array("dys", dys, (T, B, H), xs.dtype)
     if dh is not None:
         check_array("dh", dh, (B, H), xs.dtype)
-    dh = np.zeros((B, H), xs.dtype) if dh is None else dh
+    dh = np.zeros((B, H), xs.dtype) if dh is None else dh.copy()
     U = params["weight_hh"]
     da = np.empty((T, B, 3 * H), xs.dtype)
     for t in reversed(range(T)):

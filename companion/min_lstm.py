@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from companion.activations import log_sigmoid, sigmoid
-from companion.params import check_array, check_sizes
+from companion.params import check_array, check_names, check_sizes
 from companion.scan import linear_loop, linear_scan
 from companion.types import Array, Params
 
@@ -28,10 +28,14 @@ def gates(params: Params, xs: Array) -> tuple[Array, Array]:
     """What a step keeps and what it adds: f' and i' ⊙ g of h_t = f' ⊙ h_{t-1} + i' ⊙ g.
 
     i and f are sigmoids and g is linear, all three of x_t alone; f' = f / (f + i) and
-    i' = i / (f + i) add up to 1. Arguments as of `forward`; returns two arrays (T, B, H).
+    i' = i / (f + i) add up to 1.
+    params, xs: as for `forward`.
+    Returns f' and i' ⊙ g, two arrays (T, B, H).
+    Raises ValueError as `forward` does.
     """
     check_array("xs", xs, ("T", "B", "D"))
-    weight, bias = (params[name] for name in ("weight_ih", "bias_ih"))
+    check_names(("weight_ih", "bias_ih"), params, "minLSTM")
+    weight, bias = params["weight_ih"], params["bias_ih"]
     check_array("params['weight_ih']", weight, ("3H", xs.shape[2]), xs.dtype)
     check_array("params['bias_ih']", bias, weight.shape[:1], xs.dtype)
     if len(weight) == 0 or len(weight) % 3:
@@ -45,7 +49,8 @@ def gates(params: Params, xs: Array) -> tuple[Array, Array]:
 def forward(params: Params, xs: Array, state: Array | None = None) -> tuple[Array, Array]:
     """Run minLSTM over a batch of sequences, by `linear_scan`.
 
-    params: as of `init`. xs: (T, B, D). state: the first h (B, H); None means zeros.
+    params: as of `init`. xs: (T, B, D), of the dtype of params.
+    state: the first h (B, H); None means zeros.
     Returns ys (T, B, H) and the last h (B, H).
     Raises ValueError naming the argument that does not fit, what it is and what is wanted.
     Source: Feng et al. (2024), section 3.2.
@@ -54,7 +59,7 @@ def forward(params: Params, xs: Array, state: Array | None = None) -> tuple[Arra
 
 
 def forward_loop(params: Params, xs: Array, state: Array | None = None) -> tuple[Array, Array]:
-    """The same, step by step; arguments and results as of `forward`."""
+    """`forward` step by step, with the same arguments, results and errors."""
     return _run(linear_loop, params, xs, state)
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from companion.activations import log_sigmoid, sigmoid
-from companion.params import check_array, check_sizes
+from companion.params import check_array, check_names, check_sizes
 from companion.types import Array, Params, State
 
 # The least divisor is held between exp(-80) and exp(80): beyond, h is 0 to all digits that show, or
@@ -42,9 +42,10 @@ def init(D: int, H: int, rng: np.random.Generator, dtype: DTypeLike = np.float64
 def forward(params: Params, xs: Array, state: State | None = None) -> tuple[Array, State]:
     """Run mLSTM over a batch of sequences, step by step.
 
-    params: as of `init`. xs: (T, B, D). state: C (B, H, H), n (B, H) and m (B,), of the dtype of
-    xs; None means zeros.
-    Returns ys (T, B, H) and the last state. C and n are the sums divided by exp(m).
+    params: as of `init`. xs: (T, B, D), of the dtype of params.
+    state: a tuple of C (B, H, H), n (B, H) and m (B,), of the same dtype; None means zeros. In C
+    rows are entries of v, columns entries of k; C and n are the sums divided by exp(m).
+    Returns ys (T, B, H) and the last state.
     Raises ValueError naming the argument that does not fit, what it is and what is wanted.
     Source: Beck et al. (2024), section 2.3; k is scaled with its bias, as in the authors' code.
     """
@@ -58,12 +59,14 @@ def forward(params: Params, xs: Array, state: State | None = None) -> tuple[Arra
 
 
 def forward_parallel(params: Params, xs: Array) -> Array:
-    """The same from a state of zeros, all steps at once: ys (T, B, H).
+    """`forward` from a state of zeros, all steps at once.
 
     Step t reads v_s with the weight (q_t · k_s) exp(F_t - F_s + a_i,s), where F adds up log f:
     attention whose weights fade with the gates. It takes memory for T² numbers a sequence, and
     loses digits where F is large.
-    Arguments and errors as of `forward`.
+    params, xs: as for `forward`.
+    Returns ys (T, B, H).
+    Raises ValueError as `forward` does.
     Source: Beck et al. (2024), appendix; the weights are its equations 73 to 75.
     """
     q, k, v, o, ai, log_f = _inputs(params, xs)
@@ -83,9 +86,12 @@ def backward(
 ) -> tuple[Params, Array, State]:
     """Carry the derivative of a loss back through `forward`, which it runs again.
 
-    params, xs, state: as given to `forward`. dys: derivative for ys (T, B, H). dstate: the same
-    for the last state, None for zeros. The state of every step is kept, T·B·H² numbers.
-    Returns grads, a dict like params; dxs (T, B, D); and dstate for the first state.
+    It keeps the state of every step for that, T·B·H² numbers.
+    params, xs, state: as given to `forward`.
+    dys: derivative of the loss with respect to ys, (T, B, H).
+    dstate: the same with respect to the last state, with its shapes; None means zeros.
+    Returns grads, a dict with the names and shapes of params; dxs (T, B, D); and the derivative
+    with respect to the first state, with its shapes.
     Raises ValueError naming the argument that does not fit, what it is and what is wanted.
     """
     inputs = _inputs(params, xs)
@@ -133,7 +139,8 @@ def backward(
 def _inputs(params, xs):
     """What the steps read of xs: q, k, v and o (T, B, H); a_i and log f (T, B)."""
     check_array("xs", xs, ("T", "B", "D"))
-    weight, bias = (params[name] for name in ("weight_ih", "bias_ih"))
+    check_names(("weight_ih", "bias_ih"), params, "mLSTM")
+    weight, bias = params["weight_ih"], params["bias_ih"]
     check_array("params['weight_ih']", weight, ("4H + 2", xs.shape[2]), xs.dtype)
     check_array("params['bias_ih']", bias, weight.shape[:1], xs.dtype)
     if len(weight) < 6 or len(weight) % 4 != 2:

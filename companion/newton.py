@@ -8,13 +8,13 @@ Source: Lim et al. (2024), "Parallelizing non-linear sequential models over the 
 """
 
 from collections.abc import Callable, Iterator
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from companion.cells import Cell, find_cell
 from companion.cells.cell import check_returns
+from companion.engine.unroll import check_state
 from companion.params import check_array, check_params
 from companion.types import Array, Params, State
 
@@ -26,22 +26,27 @@ BOUNDED = ("rnn", "lstm", "peephole", "coupled", "gru", "mgu")
 class Iterate(NamedTuple):
     """One guess of all states: of every step h, then the other states, side by side."""
 
-    states: np.ndarray  #: (T, B, S·H) for a cell with S states
-    residual: float  #: largest |F(s_{t-1}, x_t) - s_t|; not finite once the guess has run away
+    states: np.ndarray  #: (T, B, S·H) for a cell with S states.
+    residual: float  #: Largest |F(s_{t-1}, x_t) - s_t|; not finite once the guess has run away.
 
 
 class Slopes(NamedTuple):
-    """Derivative of every new state of every step, by what the cell reads: elementwise."""
+    """Derivatives of the S new states of every step with respect to what the step reads.
 
-    a: np.ndarray  #: (S, G, T, B, H), by the recurrent part of each gate's pre-activation
-    carry: np.ndarray  #: (S, C, T, B, H), by each of the C states that are carried elementwise
+    A cell is elementwise, so that there is one number for each unit.
+    """
+
+    #: (S, G, T, B, H), with respect to the recurrent part of each gate's pre-activation.
+    a: np.ndarray
+    carry: np.ndarray  #: (S, C, T, B, H), with respect to each of the C states of `cell.carries`.
 
 
 def every_step(cell: Cell | str, params: Params, xs: Array, before: Array) -> tuple[Array, Slopes]:
     """Take each step by itself, all at once, from the state before it.
 
+    cell, params: as for `companion.forward`; the cell has a derivative.
     xs: (T, B, D). before: the states before each step, (T, B, S·H), h first.
-    Returns the states after each step, (T, B, S·H), and `Slopes`.
+    Returns the states after each step, (T, B, S·H), and `Slopes`. Checks no shape or dtype.
     """
     cell = find_cell(cell)
     derivative: Any = cell.derivative
@@ -67,7 +72,11 @@ def every_step(cell: Cell | str, params: Params, xs: Array, before: Array) -> tu
 
 
 def jacobians(cell: Cell | str, params: Params, slopes: Slopes) -> Array:
-    """Jacobian of every step, ds_t / ds_{t-1}: (T, B, S·H, S·H)."""
+    """Jacobian of every step, ds_t / ds_{t-1}.
+
+    cell, params: as given to `every_step`. slopes: as returned by it.
+    Returns an array (T, B, S·H, S·H): rows are the new states, columns those before the step.
+    """
     cell = find_cell(cell)
     S, G, T, B, H = slopes.a.shape
     weight = params["weight_hh"].reshape(G, H, H)
@@ -89,23 +98,21 @@ def newton(
 ) -> Iterator[Iterate]:
     """Newton's guesses of the states of all steps, better and better: a generator of `Iterate`.
 
-    xs, state: as in `companion.forward`. The first guess is zero everywhere. inside(states) moves
-    a guess to what is known of the answer, as `within_bounds` does; None leaves it as it is.
+    cell, params, xs, state: as for `companion.forward`.
+    inside: a function that moves a guess, (T, B, S·H), to where the answer is known to be, as
+    `within_bounds` does; None leaves every guess as it is.
+
+    The first guess is zero everywhere, and the generator never ends: stop it by the residual.
     After n updates the first n steps are right whatever happens, so that T updates suffice. States
     of a guess that overflow start again from zero, as in Gonzalez et al. (2024).
-    Raises ValueError for what does not fit.
+    Raises ValueError, when the first guess is taken, for what does not fit.
     """
     cell = find_cell(cell)
     check_returns(cell, derivative=True)
     check_array("xs", xs, ("T", "B", "D"))
     T, B, D = xs.shape
     H = check_params(cell, params, D, xs.dtype)
-    first = (np.zeros((B, H), xs.dtype),) * len(cell.states) if state is None else state
-    if len(first) != len(cell.states):
-        raise ValueError(f"state must have {len(cell.states)} arrays, got {len(first)}")
-    for name, s in zip(cell.states, first, strict=True):
-        check_array(f"state {name!r}", s, (B, H), xs.dtype)
-    first = np.concatenate(first, -1)[None]
+    first = np.concatenate(check_state("state", cell, state, (B, H), xs.dtype), -1)[None]
     states = np.zeros((T, B, first.shape[-1]), xs.dtype)
     while True:
         with np.errstate(over="ignore", invalid="ignore"):
@@ -124,16 +131,24 @@ def forward_at_once(
 ) -> tuple[Array, State, list[float]]:
     """`companion.forward` by Newton's method: the same result, but for rounding, or an error.
 
-    limit: how many updates to allow. The guesses of cells in `BOUNDED` are kept within bounds.
-    Returns ys (T, B, H), the last state, and the residual of every guess, the last of them within
-    a hundred roundings of the largest state. Where the network is chaotic its states are
-    another trajectory's after a while, like those of `forward` in another rounding.
+    cell, params, xs, state: as for `companion.forward`.
+    limit: how many updates to allow.
+
+    The guesses of the cells rnn, lstm, peephole, coupled, gru and mgu go through `within_bounds`.
+    Where the network is chaotic, its states are those of another trajectory after a while, as
+    those of `forward` are with another rounding.
+    Returns ys (T, B, H); the last state, a tuple of (B, H); and a list of the residual of every
+    guess. The last residual is at most 100 ε (1 + s), where s is the largest absolute value of a
+    state and ε is `numpy.finfo(xs.dtype).eps`.
     Raises ArithmeticError if `limit` updates do not get there, ValueError as `newton` does.
     """
     cell, residuals = find_cell(cell), []
-    size = 0 if state is None else max(float(np.abs(s).max(initial=0)) for s in state)
-    inside = partial(within_bounds, cell, size) if cell.name in BOUNDED else None
-    for guess in newton(cell, params, xs, state, inside):
+
+    def inside(states):
+        size = 0 if state is None else max(float(np.abs(s).max(initial=0)) for s in state)
+        return within_bounds(cell, size, states)
+
+    for guess in newton(cell, params, xs, state, inside if cell.name in BOUNDED else None):
         residuals.append(guess.residual)
         size = 1 + np.abs(guess.states).max(initial=0)
         if guess.residual <= 100 * np.finfo(xs.dtype).eps * size:
@@ -151,9 +166,12 @@ def forward_at_once(
 
 
 def within_bounds(cell: Cell | str, size: float, states: Array) -> Array:
-    """A guess moved to where a cell of `BOUNDED` can be: |h| ≤ 1, |c_t| ≤ size + t.
+    """A guess moved to where the cell's states can be: |h| ≤ max(1, size), |c_t| ≤ size + t.
 
-    size: largest absolute value of the first state. states: (T, B, S·H).
+    cell: rnn, lstm, peephole, coupled, gru or mgu, by its name or itself.
+    size: largest absolute value of the first state.
+    states: the guess, (T, B, S·H), with step t = 1 first.
+    Returns an array of that shape.
     Raises ValueError for another cell.
     """
     cell = find_cell(cell)
@@ -168,7 +186,11 @@ def within_bounds(cell: Cell | str, size: float, states: Array) -> Array:
 
 
 def matrix_loop(J: Array, r: Array) -> Array:
-    """s_t = J_t s_{t-1} + r_t from s_0 = 0, step by step. J: (T, B, N, N). r: (T, B, N), as s."""
+    """All states of s_t = J_t s_{t-1} + r_t from s_0 = 0, step by step.
+
+    J: (T, B, N, N). r: (T, B, N).
+    Returns s_1 to s_T, (T, B, N).
+    """
     s = np.array(r)
     for t in range(1, len(s)):
         s[t] += np.einsum("bkj,bj->bk", J[t], s[t - 1])

@@ -23,9 +23,11 @@ from companion.types import Array
 class Counts:
     """All n-grams of a text, from order 1 up; `count` makes it.
 
-    K: size of the alphabet. keys[n - 1]: the n-grams of order n, sorted, each as
-    (number of its history among those of order n - 1) · K + last symbol.
-    times[n - 1]: how often each occurs; before[n - 1]: after how many different symbols.
+    K: size of the alphabet. keys: `keys[n - 1]` has the n-grams of order n, sorted, each as the
+    number (place of its history in `keys[n - 2]`) · K + last symbol; the empty history has the
+    place 0. times: `times[n - 1]` says how often each occurs. before: `before[n - 1]` says after
+    how many different symbols each occurs.
+    All are int64 arrays.
     """
 
     K: int
@@ -36,7 +38,11 @@ class Counts:
 
 @dataclass(frozen=True)
 class Ngram:
-    """A smoothed model: `seen` of each n-gram, and `rest` of each history, order by order."""
+    """A smoothed model; `kneser_ney` and `witten_bell` make it.
+
+    K: size of the alphabet. keys: as in `Counts`. seen: `seen[n - 1]` has the share of each n-gram
+    of order n. rest: `rest[n - 1]` has what each of its histories leaves to shorter ones.
+    """
 
     K: int
     keys: tuple[Array, ...]
@@ -45,9 +51,11 @@ class Ngram:
 
 
 def count(text: ArrayLike, K: int, order: int) -> Counts:
-    """Count all n-grams of a text up to `order`. text: (N,), whole numbers in 0 … K-1.
+    """Count all n-grams of a text up to `order`.
 
-    Returns `Counts`. Raises ValueError for another text, or unless 1 <= order <= N.
+    text: (N,), whole numbers in 0 … K-1. K: size of the alphabet. order: of the longest n-grams.
+    Returns `Counts`.
+    Raises ValueError for another text, or unless 1 <= order <= N.
     """
     text = _check_text("text", text, K)
     if not (isinstance(order, (int, np.integer)) and 1 <= order <= len(text)):
@@ -73,12 +81,15 @@ def count(text: ArrayLike, K: int, order: int) -> Counts:
 def kneser_ney(counts: Counts, order: int | None = None, discounts: int = 3) -> Ngram:
     """Interpolated Kneser-Ney smoothing: take a discount D off each count, for shorter histories.
 
-    seen = (c - D) / c(h) and rest = (sum of D over all that follows h) / c(h). At the highest
-    order c counts how often an n-gram occurs, below it how many different symbols came before it.
+    seen = (c - D) / c(h) and rest = (sum of D over all that follows h) / c(h), where c(h) is the
+    sum of c over all that follows h. At the highest order c counts how often an n-gram occurs,
+    below it how many different symbols came before it.
+
     order: at most that of counts, and the same if None. discounts: 1 for one D at each order,
     n₁ / (n₁ + 2n₂), where n_k n-grams have c = k; 3 for the modified form, which has a D for
     c = 1, for 2 and for 3 or more. Where the n_k give no D > 0 it is 1/2, or 1/2, 1 and 3/2.
-    Returns an `Ngram`. Raises ValueError for another order or discounts.
+    Returns an `Ngram`.
+    Raises ValueError for another order or discounts.
     Source: Kneser and Ney (1995) with continuation counts; Chen and Goodman (1999) as here.
     """
     order = _check_order(counts, order)
@@ -99,8 +110,11 @@ def witten_bell(counts: Counts, order: int | None = None) -> Ngram:
     """Witten-Bell smoothing: the more different symbols followed a history, the likelier a new one.
 
     With N(h) different symbols seen after h, seen = c / (c(h) + N(h)) and
-    rest = N(h) / (c(h) + N(h)), where c counts how often an n-gram occurs, at all orders.
-    order: at most that of counts, and the same if None. Returns an `Ngram`.
+    rest = N(h) / (c(h) + N(h)), where c counts how often an n-gram occurs, at all orders, and c(h)
+    is the sum of c over all that follows h.
+
+    order: at most that of counts, and the same if None.
+    Returns an `Ngram`.
     Raises ValueError for another order.
     """
     order = _check_order(counts, order)
@@ -117,8 +131,11 @@ def witten_bell(counts: Counts, order: int | None = None) -> Ngram:
 def log2_probabilities(model: Ngram, text: ArrayLike) -> Array:
     """Log2 of the probability of each symbol of a text, given the symbols before it.
 
-    text: (N,), whole numbers in 0 … K-1. Returns (N,); minus its mean is the bits a symbol.
-    The first symbols of the text have shorter histories. Raises ValueError for another text.
+    The first symbols of the text have shorter histories.
+
+    text: (N,), whole numbers in 0 … K-1.
+    Returns float64 (N,); minus its mean is the bits a symbol.
+    Raises ValueError for another text.
     """
     text = _check_text("text", text, model.K)
     p = np.full(len(text), 1 / model.K)

@@ -12,6 +12,7 @@ def sgd(params: Params, grads: Params, lr: float) -> Params:
 
     params, grads: dicts with the same names and shapes. lr: learning rate.
     Returns the new parameters, a new dict of new arrays.
+    Raises ValueError if params and grads have other names.
     """
     _check_names(params, grads)
     lr = float(lr)  # NumPy's own would make float64 of float32
@@ -23,8 +24,12 @@ def momentum(
 ) -> tuple[Params, Params]:
     """One step with momentum: velocity = beta · velocity + grads; params - lr · velocity.
 
+    params, grads, lr: as for `sgd`.
     velocity: the dict returned by the step before, or None at first.
-    Returns the new parameters and the new velocity. Source: Polyak (1964), in torch's form.
+    beta: the share of the velocity that stays.
+    Returns the new parameters and the new velocity.
+    Raises ValueError as `sgd` does.
+    Source: Polyak (1964), in torch's form.
     """
     _check_names(params, grads)
     if velocity is None:
@@ -43,9 +48,12 @@ def adam(
 ) -> tuple[Params, Memory]:
     """One step of Adam, with its usual ε of 1e-8.
 
+    params, grads, lr: as for `sgd`.
     memory: the triple (number of steps, first moments, second moments) returned by the step
     before, or None at first. betas: decay rates of the two moments.
-    Returns the new parameters and the new memory. Source: Kingma and Ba (2015), Algorithm 1.
+    Returns the new parameters and the new memory.
+    Raises ValueError as `sgd` does.
+    Source: Kingma and Ba (2015), Algorithm 1.
     """
     _check_names(params, grads)
     if memory is None:
@@ -72,8 +80,10 @@ def global_norm(grads: Params) -> float:
 def clip_by_norm(grads: Params, limit: float) -> tuple[Params, float]:
     """Scale all gradients by one factor so that their global norm is at most `limit`.
 
-    Returns the clipped gradients, a new dict, and the norm before. The direction is kept.
-    Raises ValueError unless limit is positive. Source: Pascanu, Mikolov and Bengio (2013).
+    Returns the clipped gradients, a new dict, and the norm before, a float. The direction is kept.
+    Look at that norm: gradients with nan or inf are not mended.
+    Raises ValueError unless limit is positive.
+    Source: Pascanu, Mikolov and Bengio (2013), Algorithm 1.
     """
     limit = _positive(limit)
     norm = global_norm(grads)
@@ -82,8 +92,9 @@ def clip_by_norm(grads: Params, limit: float) -> tuple[Params, float]:
 
 
 def clip_by_value(grads: Params, limit: float) -> Params:
-    """Limit every entry to [-limit, limit]. Returns a new dict. The direction may change.
+    """Limit every entry to [-limit, limit]. The direction may change.
 
+    Returns the clipped gradients, a new dict.
     Raises ValueError unless limit is positive.
     """
     limit = _positive(limit)

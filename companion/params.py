@@ -13,7 +13,13 @@ from companion.types import ArrayOrTensor, Params
 
 
 def shapes(cell: Cell | str, D: int, H: int) -> dict[str, tuple[int, ...]]:
-    """Shape of every parameter of `cell` for D inputs and H units: a dict name -> tuple."""
+    """Shape of every parameter of `cell` for D inputs and H units.
+
+    cell: an entry of `CELLS` or its name, or a `Cell` of your own.
+    Returns a dict name -> tuple: weight_ih (G·H, D), weight_hh (G·H, H), bias_ih and bias_hh
+    (G·H,), then (H,) for each peephole.
+    Raises ValueError for a cell that is not known.
+    """
     cell = find_cell(cell)
     rows = len(cell.gates) * H
     found = dict(zip(WEIGHTS, ((rows, D), (rows, H), (rows,), (rows,)), strict=True))
@@ -23,12 +29,14 @@ def shapes(cell: Cell | str, D: int, H: int) -> dict[str, tuple[int, ...]]:
 def init(
     cell: Cell | str, D: int, H: int, rng: np.random.Generator, dtype: DTypeLike = np.float64
 ) -> Params:
-    """Draw first parameters, each uniform in (-1/√H, 1/√H), as torch.nn does.
+    """Draw first parameters, each uniform in (-1/√H, 1/√H), as torch.nn.LSTM does.
 
+    cell: an entry of `CELLS` or its name, or a `Cell` of your own.
     D: number of inputs. H: number of units. rng: a `numpy.random.Generator`.
+    dtype: float64 or float32; the inputs of `forward` must then have it, too.
     Returns a flat dict: weight_ih (G·H, D), weight_hh (G·H, H), bias_ih and bias_hh (G·H,), and
     one (H,) array for each peephole.
-    Raises ValueError for a size below 1 or a dtype that is not float32 or float64.
+    Raises ValueError for a cell that is not known, a size below 1 or another dtype.
     """
     check_sizes(D, H, dtype)
     bound = 1 / np.sqrt(H)
@@ -50,9 +58,11 @@ def check_sizes(D: int, H: int, dtype: DTypeLike) -> None:
 def gate(cell: Cell | str, array: ArrayOrTensor, name: str) -> ArrayOrTensor:
     """View of the rows of one gate: `gate(cell, params["weight_ih"], "f")` is W_f's input part.
 
-    array: any parameter whose first axis is G·H. name: one of `cell.gates`.
+    cell: an entry of `CELLS` or its name, or a `Cell` of your own.
+    array: a weight or a bias, or its gradient: its first axis is G·H. name: one of `cell.gates`.
     Returns a view of shape (H, ...): writing to it writes to the parameter.
-    Raises ValueError for a gate that the cell has not, or an array that does not divide by G.
+    Raises ValueError for a gate that the cell does not have, or a first axis that G does not
+    divide.
     """
     cell = find_cell(cell)
     if name not in cell.gates:
@@ -70,8 +80,10 @@ def check_array(
 ) -> None:
     """Raise a ValueError unless `array` is a NumPy array of this shape and dtype.
 
-    shape: a tuple of sizes, where a letter stands for any size. dtype: None for any of float32,
-    float64, complex64 and complex128 (complex numbers are for the complex-step check).
+    name: what the error calls the array.
+    shape: a tuple of sizes, where a text such as "T" stands for any size.
+    dtype: None for any of float32, float64, complex64 and complex128 (complex numbers are for the
+    complex-step check).
     """
     if not isinstance(array, np.ndarray):
         raise ValueError(f"{name} must be a NumPy array, got {type(array).__name__}")
@@ -91,15 +103,22 @@ def _fits(shape, wanted):
     )
 
 
+def check_names(names: tuple[str, ...], params: Params, of: str) -> None:
+    """Raise a ValueError for the first of these names that the parameters of a cell lack."""
+    for name in names:
+        if name not in params:
+            raise ValueError(f"params must have {name!r} for {of}, got {sorted(params)}")
+
+
 def check_params(cell: Cell, params: Params, D: int, dtype: np.dtype) -> int:
     """Raise a ValueError that names the first parameter that is missing or does not fit.
+
+    D: number of inputs. dtype: what all parameters must have.
 
     Keys that the cell does not use are left alone, so that one dict can hold a whole model.
     Returns the number of units H.
     """
-    for name in cell.parameters:
-        if name not in params:
-            raise ValueError(f"params must have {name!r} for {cell.name}, got {sorted(params)}")
+    check_names(cell.parameters, params, cell.name)
     check_array("params['weight_hh']", params["weight_hh"], ("G·H", "H"), dtype)
     H = params["weight_hh"].shape[1]
     for name, shape in shapes(cell, D, H).items():

@@ -12,6 +12,8 @@ from companion.types import Array, Params
 def init_linear(H: int, K: int, rng: np.random.Generator, dtype: DTypeLike = np.float64) -> Params:
     """Draw the readout's parameters, uniform in (-1/√H, 1/√H), as torch.nn.Linear does.
 
+    H: number of inputs, the cell's units. K: number of outputs. rng: a `numpy.random.Generator`.
+    dtype: float64 or float32, like the cell's.
     Returns {"weight": (K, H), "bias": (K,)}; the names do not clash with a cell's.
     """
     bound = 1 / np.sqrt(H)
@@ -20,8 +22,10 @@ def init_linear(H: int, K: int, rng: np.random.Generator, dtype: DTypeLike = np.
 
 
 def linear(params: Params, hs: Array) -> Array:
-    """Outputs hs · weightᵀ + bias. hs: (..., H). Returns (..., K).
+    """Outputs hs · weightᵀ + bias.
 
+    params: as of `init_linear`. hs: (..., H), such as all h of a cell, (T, B, H).
+    Returns an array (..., K).
     Raises ValueError if hs does not end in the H of params["weight"] (K, H).
     """
     H = params["weight"].shape[1]
@@ -31,9 +35,11 @@ def linear(params: Params, hs: Array) -> Array:
 
 
 def linear_backward(params: Params, hs: Array, dys: Array) -> tuple[Params, Array]:
-    """Derivatives of `linear`. hs: (..., H) as given to it; dys: (..., K).
+    """Carry the derivative of a loss back through `linear`.
 
+    params, hs: as given to it. dys: derivative of the loss with respect to the outputs, (..., K).
     Returns grads {"weight": (K, H), "bias": (K,)} and dhs (..., H).
+    Raises ValueError for a dys that does not fit in shape or dtype.
     """
     K, H = params["weight"].shape
     check_array("dys", dys, (*hs.shape[:-1], K), hs.dtype)
@@ -45,7 +51,8 @@ def linear_backward(params: Params, hs: Array, dys: Array) -> tuple[Params, Arra
 def log_softmax(logits: Array) -> Array:
     """Logarithms of softmax(logits), for any finite logits and -inf, which has probability 0.
 
-    logits: (..., K), each row with a number above -inf. Returns the same shape.
+    logits: (..., K), each row with a number above -inf.
+    Returns the same shape.
     """
     with np.errstate(over="ignore"):  # a difference below -1e308 is rightly -inf
         # Complex numbers, as the complex step has them, are sorted by their real part.
@@ -58,7 +65,8 @@ def cross_entropy(logits: Array, targets: ArrayLike) -> tuple[float, Array]:
 
     logits: (..., K). targets: whole numbers in 0 … K-1, of shape (...).
     Returns the loss, a float, and dlogits (..., K) = (softmax - one-hot) / number of targets.
-    Divide by ln 2 for bits. Raises ValueError for targets that are out of range or do not fit.
+    Divide by ln 2 for bits.
+    Raises ValueError for targets that are out of range, do not fit, or are empty.
     """
     K = logits.shape[-1]
     targets = np.asarray(targets)
@@ -86,9 +94,11 @@ def cross_entropy(logits: Array, targets: ArrayLike) -> tuple[float, Array]:
 
 
 def squared_error(ys: Array, targets: Array) -> tuple[float, Array]:
-    """Mean squared error, and its derivative. Both arrays have the same shape.
+    """Mean squared error over all entries, and its derivative.
 
+    ys: any shape. targets: the same shape and dtype.
     Returns the loss, a float, and dys = 2 (ys - targets) / number of entries.
+    Raises ValueError for targets that do not fit, or for arrays without an entry.
     """
     check_array("targets", targets, ys.shape, ys.dtype)
     if ys.size == 0:

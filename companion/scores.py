@@ -11,9 +11,11 @@ from numpy.typing import ArrayLike
 def wilson_interval(successes: float, runs: float, z: float = 1.96) -> tuple[float, float]:
     """Interval of a success rate, counted as `successes` of `runs`: (low, high).
 
-    z: half-width in standard deviations; 1.96 is 95 %. Unlike rate ± z·sd it stays within 0 … 1
-    and is not of width 0 when all runs, or none, succeed. Source: Wilson (1927).
+    Unlike rate ± z·sd it stays within 0 … 1 and is not of width 0 when all runs, or none, succeed.
+
+    z: half-width in standard deviations; 1.96 is for an interval of 95 %.
     Raises ValueError unless 0 <= successes <= runs and runs is at least 1.
+    Source: Wilson (1927).
     """
     if not (runs >= 1 and 0 <= successes <= runs):
         raise ValueError(f"successes must be in 0 … {runs} and runs at least 1, got {successes}")
@@ -26,11 +28,14 @@ def wilson_interval(successes: float, runs: float, z: float = 1.96) -> tuple[flo
 def mcnemar(first: ArrayLike, second: ArrayLike) -> float:
     """Probability of a difference at least this large by chance, for two methods on the same seeds.
 
-    first, second: whether each method succeeded, seed by seed in one order. Only seeds on which
-    one succeeded and the other failed say anything: with b of one kind and c of the other, the
-    exact two-sided test asks how often b + c throws of a coin differ as much.
-    Returns p in (0, 1]; 1 where no seed separates them. Source: McNemar (1947), exact form.
-    Raises ValueError for lists of different length, or none.
+    Only seeds on which one succeeded and the other failed say anything: where the first alone
+    succeeded on b seeds and the second alone on c, the exact two-sided test asks how often heads
+    and tails of b + c throws of a coin differ by as much as b and c do.
+
+    first, second: whether each method succeeded, seed by seed in one order.
+    Returns p in (0, 1]; 1 where no seed separates them.
+    Raises ValueError for lists of different length, or without an outcome.
+    Source: McNemar (1947), exact form.
     """
     first, second = np.asarray(first, bool), np.asarray(second, bool)
     if first.shape != second.shape or first.ndim != 1 or not first.size:

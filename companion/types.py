@@ -1,4 +1,4 @@
-"""The names that signatures are written with; what shape an array has, docstrings say."""
+"""Names of types, for signatures; the shapes of arrays are in the docstrings."""
 
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar

@@ -15,7 +15,7 @@ from companion.types import Array
 
 
 def units(vectors: Array) -> Array:
-    """The vectors, float (K, D), each divided by its length; one of zeros stays zero."""
+    """The vectors, floats (K, D), each divided by its length; one of zeros stays zero."""
     lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
     return vectors / np.where(lengths > 0, lengths, 1)
 
@@ -23,9 +23,10 @@ def units(vectors: Array) -> Array:
 def nearest(vectors: Array, queries: Array, n: int, without: ArrayLike | None = None) -> Array:
     """The n rows with the largest product with each query, the largest first: int64 (N, n).
 
-    vectors: (K, D); unit vectors for neighbours by angle, others favour long vectors. queries:
-    (N, D). without: for each query the rows that may not be answers, int64 (N, any), or None.
-    Raises ValueError unless n rows are left for each query.
+    vectors: floats (K, D); by `units` for neighbours by angle, otherwise long vectors are favoured.
+    queries: floats (N, D). n: how many rows to find. without: for each query the rows that may not
+    be answers, int64 (N, any), or None.
+    Raises ValueError unless n is at least 1 and n rows are left for each query.
     """
     taken = 0 if without is None else np.shape(without)[1]
     if not 1 <= n <= len(vectors) - taken:
@@ -43,11 +44,16 @@ def nearest(vectors: Array, queries: Array, n: int, without: ArrayLike | None = 
 
 
 def questions(words: Iterable[str]) -> dict[str, Array]:
-    """The analogy questions whose four words are all among `words`: a dict from kind to (N, 4).
+    """The analogy questions whose four words are all among `words`. Needs gensim.
 
-    A row holds the numbers of a, b, c and of the right answer to a : b as c : ?. The file of
-    19,544 questions comes with gensim, which this needs; capitals are ignored. A kind without
-    questions is left out. Source: Mikolov, Chen, Corrado and Dean (2013).
+    The file of 19,544 questions comes with gensim and is read in lower case.
+
+    words: in lower case, since others match nothing; a word's number is its place, from 0.
+    Returns a dict from a kind of question, such as "capital-common-countries", to an int64 array
+    (N, 4). A row holds the numbers of a, b, c and of the right answer to a : b as c : ?. A kind
+    without questions is left out.
+    Raises ImportError without gensim.
+    Source: Mikolov, Chen, Corrado and Dean (2013).
     """
     from gensim.test.utils import datapath
 
@@ -66,9 +72,10 @@ def questions(words: Iterable[str]) -> dict[str, Array]:
 def analogies(vectors: Array, asked: Array, exclude: bool = True, offset: bool = True) -> Array:
     """Answers to a : b as c : ?, the word nearest by angle to b - a + c: int64 (N,).
 
-    vectors: (K, D), made unit vectors first, as gensim does. asked: (N, 3) or (N, 4), as of
-    `questions`; the fourth column is not read. exclude: whether a, b and c may not be answers, as
-    usual. offset: False looks near c alone, which is the simplest baseline.
+    vectors: floats (K, D), made unit vectors first, as gensim does. asked: int64 (N, 3) or (N, 4),
+    as of `questions`; the fourth column is not read. exclude: True, as usual, lets none of a, b and
+    c be the answer. offset: False looks near c alone, which is the simplest baseline.
+    Raises ValueError where no word is left to answer with.
     Sources: Mikolov, Yih and Zweig (2013); of the baseline Linzen (2016).
     """
     vectors = units(vectors)

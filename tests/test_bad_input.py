@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from companion import CELLS, Cell, backward, forward, gate, history, init
+from companion.cells import held_open
 from companion.params import check_array
 
 lstm = CELLS["lstm"]
@@ -62,6 +63,8 @@ def tape_of(name):
         ),
         (lambda: forward(lstm, params, xs, [state[0]]), r"state must .* got list of 1"),
         (lambda: backward(lstm, params, None, dys), "tape must come from forward"),
+        (lambda: history(lstm, None), "tape must come from forward.keep_tape=True., got None"),
+        (lambda: held_open(lstm, "x", "none"), r"gate must be one of \('i', .* for lstm, got 'x'"),
         (lambda: backward(*other("rnn"), tape, dys), r"this cell \(rnn\) and 5 units"),
         (lambda: backward(*other("gru"), tape_of("rnn"), dys), r"this cell \(gru\) and 5 units"),
         (lambda: backward(*other("lstm", 6), tape, dys), r"this cell \(lstm\) and 6 units"),

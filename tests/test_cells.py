@@ -195,6 +195,17 @@ def test_an_open_gate_stays_open_where_its_neighbour_is_not_finite(name):
     assert np.isfinite(forward(CELLS[name], params, xs)[0]).all()
 
 
+def test_loops_of_a_compiled_cell_run_no_other_cell():
+    def loops(dtype):
+        return None
+
+    loops.cell = CELLS["lstm"]
+    cell = replace(CELLS["lstm"], loops=loops)
+    assert held_open(cell, "f", "none").loops is None
+    with pytest.raises(ValueError, match="got those of <cell 'lstm'.*loops=None, then call comp"):
+        replace(cell, name="another", step=CELLS["peephole"].step)
+
+
 def test_a_cell_cannot_be_changed():
     with pytest.raises(FrozenInstanceError):
         CELLS["lstm"].gates = ("i",)

@@ -78,7 +78,9 @@ def test_memory_is_a_fraction_of_the_tape(monkeypatch):
 
 def test_bad_input():
     cell, params, xs, state, dys = draw("lstm", T=5)
-    with pytest.raises(ValueError, match="every must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="every must be a whole number of at least 1, got 2.5"):
+        forward_checkpointed(cell, params, xs, state, every=2.5)
+    with pytest.raises(ValueError, match="every must be a whole number of at least 1, got 0"):
         forward_checkpointed(cell, params, xs, state, every=0)
     with pytest.raises(ValueError, match=r"state must be a tuple \(h, c\)"):
         forward_checkpointed(cell, params, xs, state[0])

@@ -17,6 +17,7 @@ numba = pytest.importorskip("numba", reason="compiled cells need numba")
 
 from companion import CELLS, Cell, backward, compiled, forward, init  # noqa: E402
 from companion.activations import log_sigmoid, sigmoid, tanh  # noqa: E402
+from companion.cells import held_open  # noqa: E402
 from companion.engine import fingerprint  # noqa: E402
 from companion.engine.team import ALONE  # noqa: E402
 from companion.gradcheck import check_cell  # noqa: E402
@@ -309,6 +310,15 @@ def test_without_numba_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "numba", None)
     with pytest.raises(ImportError, match="pip install numba$"):
         compiled(CELLS["lstm"])
+
+
+def test_compiled_loops_run_no_other_cell():
+    """They took the rows of the gates that are left for those of the gates before."""
+    fast = compiled("lstm")
+    assert held_open(fast, "f", "open").loops is None
+    assert compiled(fast).loops.cell == CELLS["lstm"]
+    with pytest.raises(ValueError, match="loops must have been compiled for this cell"):
+        replace(fast, step=CELLS["lstm1997"].step)
 
 
 def test_a_changed_cell_is_compiled_anew():

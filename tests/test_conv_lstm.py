@@ -143,6 +143,12 @@ def test_loss_counts_frames():
     assert count == 6 and abs(total.item() / count - 16 * np.log(2)) < 1e-4  # float32
 
 
+def test_a_film_is_continued_by_a_frame_at_least():
+    assert convolutional(1, 3, 1)(torch.zeros(2, 1, 4, 4)).shape == (2, 1, 4, 4)
+    with pytest.raises(ValueError, match="ahead must be at least 1 frame, got 0"):
+        convolutional(1, 3, 0)
+
+
 def test_an_even_kernel_has_no_middle():
     with pytest.raises(ValueError, match="n must be odd, .*got 4"):
         ConvLSTM(1, 1, 4)

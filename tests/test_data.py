@@ -65,6 +65,8 @@ def test_stretches_read_every_stream_to_its_end():
         x, y = (torch.cat(side) for side in zip(*pairs, strict=True))
         assert x.T.tolist() == [list(range(10)), list(range(11, 21))]
         assert torch.equal(y, x + 1)
+    with pytest.raises(ValueError, match="numbers must be whole numbers, got float64"):
+        stretches([0.2, 1.7, 2.9, 3.0], 2, 4)
     for numbers, n in ((np.arange(3), 4), (np.arange(9), 0)):
         with pytest.raises(ValueError, match="n must be at least 1 and streams at least 2 long"):
             stretches(numbers, 2, n)

@@ -102,6 +102,8 @@ def test_the_loss_counts_frames_with_a_label_only():
 def test_another_number_of_labels_is_refused(recordings):
     with pytest.raises(ValueError, match="labels must be one a frame, got 11 for 12 frames"):
         labelled(recordings[:1], [np.zeros(11, int)], 1)
+    with pytest.raises(ValueError, match="0 sequences"):
+        labelled([], [], 1)
 
 
 def test_frames_before_the_present_are_refused():

@@ -64,6 +64,8 @@ def test_float32_stays_and_no_steps_work():
 
 def test_bad_input():
     params, xs, h, dys = draw()
+    _, _, nothing = forward_gru2014(params, xs[:0], h)
+    assert backward_gru2014(params, nothing, dys[:0], h)[2] is not h  # nothing is shared
     with pytest.raises(ValueError, match=r"h must have shape \(3, 5\), got \(2, 5\)"):
         forward_gru2014(params, xs, h[:2])
     with pytest.raises(ValueError, match="h must be float64 like xs, got float32"):

@@ -95,6 +95,16 @@ def test_recursion_reads_what_it_forecast():
     np.testing.assert_allclose([first, second], want, atol=1e-4)
 
 
+@pytest.mark.parametrize("forecasts", [direct_forecasts, recursive_forecasts])
+def test_a_time_without_48_hours_before_it_is_refused(forecasts):
+    recursive = forecasts is recursive_forecasts
+    scaling, x, change = hours_examples(SERIES, split(np.arange(600, 640)), recursive)
+    net = HoursAhead(x.shape[1], 2, change.shape[1])
+    assert forecasts(net, scaling, x, np.array([47, 50])).shape == (2, 24)
+    with pytest.raises(ValueError, match="times must be at least 47, got 46"):
+        forecasts(net, scaling, x, np.array([50, 46]))
+
+
 def test_too_few_hours_are_refused():
     _, x, change = hours_examples(SERIES, split(np.arange(600, 640)), True)
     with pytest.raises(ValueError, match="at least 385 hours.* got 384"):

@@ -122,6 +122,7 @@ def test_init():
     [
         (lambda p, xs, h: (p, xs[0], h), r"xs must have shape \(T, B, D\), got \(3, 4\)"),
         (lambda p, xs, h: (p, xs[..., :3], h), r"weight_ih'\] must have shape \(3H, 3\)"),
+        (lambda p, xs, h: ({"weight_ih": h}, xs, h), r"'bias_ih' for minLSTM, got \['weight_ih'\]"),
         (lambda p, xs, h: (p, xs, h[:2]), r"state must have shape \(3, 5\), got \(2, 5\)"),
         (lambda p, xs, h: (p | {"bias_ih": h}, xs, h), r"bias_ih'\] must have shape \(15,\)"),
         (lambda p, xs, h: ({k: v[1:] for k, v in p.items()}, xs, h), "3H rows, got 14"),

@@ -170,6 +170,7 @@ def test_nothing_given_is_changed_or_shared():
             lambda p, xs, s: (p | {"bias_ih": p["bias_ih"][1:]}, xs, s),
             r"params\['bias_ih'\] must have shape \(22,\), got \(21,\)",
         ),
+        (lambda p, xs, s: ({"bias_ih": xs}, xs, s), r"'weight_ih' for mLSTM, got \['bias_ih'\]"),
         (lambda p, xs, s: (p, xs, s[:2]), r"state must be a tuple \(C, n, m\), got tuple"),
         (lambda p, xs, s: (p, xs, (*s[:2], s[1])), r"state \(m\) must have shape \(3,\), got"),
         (lambda p, xs, s: ({k: v[1:] for k, v in p.items()}, xs, s), r"4H \+ 2 rows, got 21"),

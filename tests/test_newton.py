@@ -176,9 +176,12 @@ def test_float32_and_empty_input():
 def test_what_does_not_fit_is_named():
     cell = CELLS["lstm"]
     params, xs, state = problem(cell)
-    with pytest.raises(ValueError, match="state 'c'"):
+    with pytest.raises(ValueError, match=r"state \(c\) must have shape"):
         forward_at_once(cell, params, xs, (state[0], state[1][:1]))
-    with pytest.raises(ValueError, match="state must have 2 arrays, got 1"):
-        forward_at_once(cell, params, xs, state[:1])
+    for wrong, got in ((state[:1], "tuple of 1"), ((), "tuple of 0"), (3, "int")):
+        with pytest.raises(ValueError, match=rf"state must be a tuple \(h, c\), got {got}"):
+            forward_at_once(cell, params, xs, wrong)
+    with pytest.raises(ValueError, match=r"state \(c\) must be a NumPy array, got NoneType"):
+        forward_at_once(cell, params, xs, (state[0], None))
     with pytest.raises(ValueError, match="xs"):
         forward_at_once(cell, params, xs[0])

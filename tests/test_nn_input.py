@@ -1,6 +1,7 @@
 """What the layers of companion.nn take: layouts, packed sequences, and what they refuse."""
 
 import importlib
+import math
 import sys
 
 import numpy as np
@@ -113,6 +114,15 @@ too_many = PackedSequence(torch.zeros(12, 3), torch.tensor([5, 4, 2]))
         (lambda: RNN(3, 4, nonlinearity="sin"), "nonlinearity must be 'tanh' or 'relu', got"),
         (lambda: RNN(3, 4, forget_bias=1), "forget_bias must be None for a rnn layer, got 1"),
         (lambda: LSTM(3, 4, bias=False, forget_bias=1), "None for a layer without biases, got 1"),
+        (
+            lambda: LSTM(3, 4, forget_bias="1"),
+            "forget_bias must be a finite number or None, got '1'",
+        ),
+        (
+            lambda: LSTM(3, 4, forget_bias=True),
+            "forget_bias must be a finite number or None, got T",
+        ),
+        (lambda: LSTM(3, 4, forget_bias=math.inf), "a finite number or None, got inf"),
         (lambda: lstm(x.numpy()), "input must be a torch tensor, got ndarray; torch.from_numpy"),
         (lambda: lstm([1.0]), "input must be a torch tensor, got list"),
         (lambda: lstm(x.double()), "input must be torch.float32 like the weights, got torch.flo"),

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from nn_cases import STACKED, TWINS, assert_close, make, tensors
+from torch.nn.utils.rnn import pack_padded_sequence
 
 from companion.nn import GRU, LSTM, SLSTM, LayerNormLSTM, run_with_resets
 
@@ -90,6 +91,12 @@ def test_without_resets_it_is_a_call_and_layouts_are_kept():
     y, last = run_with_resets(made, x, resets, tuple(state))
     alone, final = run_with_resets(made, x[1], resets[1], tuple(s[:, 1] for s in state))
     assert_close([y[1], *(s[:, 1] for s in last)], [alone, *final], EXACT)
+
+
+def test_packed_input_is_refused():
+    packed = pack_padded_sequence(torch.zeros(7, 5, 3), torch.tensor([7, 7, 7, 2, 1]))
+    with pytest.raises(ValueError, match="input must be a tensor, .*, got a PackedSequence"):
+        run_with_resets(LSTM(3, 4), packed, torch.zeros(7, 5, dtype=torch.bool))
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,7 @@ def test_a_vocabulary_is_in_order_of_frequency_and_alphabet():
     known = vocabulary([["b", "a", "c"], ["c", "d", "c"]])
     assert [*known] == [*SPECIAL, "c", "a", "b", "d"] and [*known.values()] == [*range(8)]
     assert [*vocabulary([["b", "a", "b"]], least=2)] == [*SPECIAL, "b"]
+    assert [*vocabulary([[SPECIAL[3], "a"]])] == [*SPECIAL, "a"]  # of a text that was cut already
     (row,) = numbered([["d", "z", "c"]], known)
     assert row.tolist() == [7, UNKNOWN, 4] and row.dtype == np.int64
 

@@ -60,6 +60,8 @@ def test_transcripts_without_a_class_or_with_a_blank(wrong):
         recogniser.transcribed(RECORDINGS, [[1], wrong, [3]], 2)
     with pytest.raises(ValueError, match="3 sequences, 2 labels"):
         recogniser.transcribed(RECORDINGS, [[1], [2]], 2)
+    with pytest.raises(ValueError, match="0 sequences"):
+        recogniser.transcribed([], [], 2)
 
 
 def test_joined_keeps_every_frame():

@@ -178,6 +178,9 @@ def test_nbsvm_has_no_bias_although_the_classes_are_unequal():
 
 
 def test_vocabulary_has_the_most_frequent_words_and_two_numbers_are_kept():
+    assert vocabulary(TEXTS, 2) == {}
+    with pytest.raises(ValueError, match="K must be at least 2, for PADDING and UNKNOWN, got 1"):
+        vocabulary(TEXTS, 1)
     known = vocabulary(TEXTS, 5)
     assert known == {"good": 2, "bad": 3, "film": 4}
     assert [x.tolist() for x in numbered([["bad", "fun"], []], known)] == [[3, UNKNOWN], [UNKNOWN]]

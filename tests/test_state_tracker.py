@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from companion.models.state_tracker import Recurrent, Stack, make_mixer, turned
+from companion.models.state_tracker import Attention, Recurrent, Stack, make_mixer, turned
 from companion.tasks import group_words
 from companion.tasks.state_tracking import S3
 
@@ -79,3 +79,10 @@ def test_a_recurrent_network_answers_at_every_step():
 def test_an_unknown_mixer_is_refused():
     with pytest.raises(ValueError, match="mixer must be one of"):
         Stack("alibi", 2, 8, 2)
+    with pytest.raises(ValueError, match="position must be one of .*, got 'sinus'"):
+        Attention(8, "sinus")
+
+
+def test_an_unknown_cell_is_refused():
+    with pytest.raises(ValueError, match="cell must be 'lstm' or 'rnn', got 'gru'"):
+        Recurrent("gru", 2, 4, 2)

@@ -188,6 +188,8 @@ def test_what_cannot_be_fitted_is_refused():
             past_of(bad, times)
         with pytest.raises(ValueError, match=words):
             garch_forecasts(bad, Split(times, train))
+    with pytest.raises(ValueError, match="train_times must hold at least one time"):
+        past_of(returns, train[:0])
     with pytest.raises(ValueError, match="finite"):
         Forecaster(holes, train, "return", 0, epochs=0)
     with pytest.raises(ValueError, match="task must be one of"):

@@ -377,6 +377,8 @@ def test_an_error_of_just_the_limit_is_too_large():
         outputs = batch.targets + sign * np.float32(0.25)
         assert not tasks.within(outputs, batch, 0.25).any()
         assert tasks.within(outputs, batch, 0.2501).all()
+    with pytest.raises(ValueError, match="errors must be 4, as many as correct, got 1"):
+        tasks.finished([True] * 4, [0.0], window=4)
     assert not tasks.finished([True] * 4, [0.25] * 4, limit=0.25, window=4)
     assert tasks.finished([True] * 4, [0.25] * 4, limit=0.2501, window=4)
     # Only the window counts, and as many as it may be wrong.

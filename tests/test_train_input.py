@@ -384,9 +384,14 @@ def test_what_is_frozen_in_part_is_trained_in_the_rest():
         ({"model": nn.LazyLinear(1)}, "call it once on a batch, got lazy weight"),
         ({"options": Options(optimizer=torch.optim.LBFGS)}, "one gradient, got LBFGS"),
         ({"options": Options(metrics={"m": mse})}, r"metrics need validation, got .*\['m'\] alone"),
+        ({"validation": lambda epoch: pieces(1)}, "validation must be iterable .*, got function"),
         ({"batches": iter(pieces(0))}, "batches must be iterable again .*, got list_iterator"),
         ({"batches": 3}, "batches must be iterable again .*, got int"),
         ({"batches": [pieces(0)[0][:1]]}, "or several inputs and y, .* got tuple of 1"),
+        (
+            {"batches": [({"x": torch.ones(4, 3), "w": torch.tensor(0.5)}, torch.ones(4, 1))]},
+            r"every tensor of a batch must have an axis of sequences, got tensor.0.5",
+        ),
         (
             {"options": Options(metrics={"m": lambda output, y: 1.0}), "validation": pieces(1)},
             "metric m must return a scalar tensor or a pair .*, got 1.0",

@@ -29,8 +29,9 @@ def test_join_says_where_the_words_are():
     assert abs(noise.std() / quiet - 1) < 0.05  # of some thousand samples
     for start, end in zip(starts, ends, strict=True):
         assert abs(noise[start:end].std() / quiet - 1) < 0.1  # in the words, too
-    with pytest.raises(ValueError, match="at least one"):
-        join([], RATE, np.random.default_rng(0))
+    for nothing in ([], [np.zeros(0)]):
+        with pytest.raises(ValueError, match=f"at least one sample, got {len(nothing)} without"):
+            join(nothing, RATE, np.random.default_rng(0))
 
 
 def test_a_pause_is_0_3_seconds_at_most_unless_told():

@@ -1,7 +1,7 @@
 """What a cell is: the elementwise maths of one step, and its derivative."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 
 import numpy as np
@@ -16,28 +16,35 @@ class Cell:
     """One recurrent cell, without any matrix product (see `companion.engine`).
 
     name: what tables and errors call it.
-    gates: the row blocks of `weight_ih` and `weight_hh`, in order.
+    gates: the blocks of H rows in `weight_ih` and `weight_hh`, in order; a candidate is one, too.
     states: what passes from step to step; "h" first, since h is what the weights multiply.
     carries: the states that `step` reads elementwise (h also goes through `weight_hh`).
     kept: what `step` computes on the way and `derivative` needs again.
     peepholes: names of the cell's elementwise weights, each of shape (H,).
     split: the last gates of `gates`, if `step` wants their input part and their recurrent part
         apart instead of their sum.
-    forgets: the gate that decides how much stays, and the sign: ("f", 1) keeps the more the larger
-        its pre-activation is, ("i", -1) the less; None if the cell has no such gate.
-    loops: set by `companion.compiled`: from a dtype to fused loops over time and the product that
-        goes with them, or None.
+    forgets: the gate that decides how much stays, and a sign: ("f", 1) if a larger pre-activation
+        keeps more, ("i", -1) if it keeps less; None if the cell has no such gate.
+    loops: leave it out; `companion.compiled` sets it: a function from a dtype to loops over time
+        and products, or to None where plain NumPy is to run.
 
     Every value below is an array of shape (B, H), every group a tuple in the order above:
 
         step(a, carry, p) -> (state, kept)
         derivative(dstate, state, kept, carry, p) -> (da, dcarry, dp)
 
-    a: pre-activations, one a gate; for a split gate the input part, with the recurrent parts
-    after all gates. carry: the states of the step before. p: the peepholes, each (H,).
-    dstate: derivatives of the loss with respect to the new state, in; da, dcarry, dp: the same
-    for a, carry and p, out (dp still by batch row: the engine sums).
-    derivative may be None as long as only `forward` is wanted.
+    a: pre-activations, one a gate. Of a split gate it is the input part; the recurrent parts of
+    the split gates come after all gates, as `pre_activations` names them.
+    carry: the states of `carries`, from the step before. p: the peepholes, each (H,).
+    state: all new states.
+    dstate: derivatives of the loss with respect to the new states.
+    da, dcarry, dp: derivatives with respect to a, carry and p; dp is still by batch row, (B, H),
+    and the engine sums it. The engine also adds what comes to h through `weight_hh`.
+
+    A step made of the functions of `companion.activations` also runs on complex numbers, as the
+    gradient check wants it, and on torch tensors.
+    derivative may be None as long as only `forward` is wanted, and plain NumPy.
+    Raises ValueError for names that do not fit together, such as states that do not start with h.
     """
 
     name: str
@@ -64,13 +71,19 @@ class Cell:
             raise ValueError(f"split must be the last of the gates {self.gates}, got {self.split}")
         if self.forgets and not (self.forgets[0] in self.gates and self.forgets[1] in (1, -1)):
             raise ValueError(f"forgets must be one of {self.gates} and 1 or -1, got {self.forgets}")
+        compiled_for = getattr(self.loops, "cell", None)
+        if compiled_for and compiled_for != replace(self, loops=None):
+            raise ValueError(
+                f"loops must have been compiled for this cell, got those of {compiled_for!r}: "
+                "make the cell with loops=None, then call companion.compiled on it"
+            )
 
     def __repr__(self) -> str:
         return f"<cell {self.name!r}: gates {' '.join(self.gates)}, state {' '.join(self.states)}>"
 
     @property
     def parameters(self) -> tuple[str, ...]:
-        """Names of the cell's parameters, in the order of the flat dict."""
+        """Names of the cell's parameters, in the order of the flat dict of `init`."""
         return WEIGHTS + self.peepholes
 
     @property
@@ -80,7 +93,7 @@ class Cell:
 
     @cached_property
     def carried(self) -> list[int]:
-        """Positions among the states of those that are carried elementwise."""
+        """Positions in `states` of those that are in `carries`."""
         return [self.states.index(name) for name in self.carries]
 
     @property

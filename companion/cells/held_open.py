@@ -11,10 +11,17 @@ OPEN = 10000.0
 
 
 def held_open(cell: Cell, gate: str, name: str) -> Cell:
-    """The cell with one gate, or its peephole, taken out: the gate is 1 at every step.
+    """The cell without one gate and the gate's peephole: the gate is 1 at every step.
 
-    cell: a `Cell`. gate: one of its gates, a sigmoid. name: of the new cell.
+    cell: a `Cell` with another gate beside this one.
+    gate: one of its gates, a sigmoid, and none of `cell.split`.
+    name: what tables and errors call the new cell.
+    Returns a new `Cell`, without the gate's rows in weights and biases; `history` still shows the
+    gate, as 1. To have it compiled, call `companion.compiled` on it, not on what it is made from.
+    Raises ValueError for a gate that the cell does not have, or that is split.
     """
+    if gate not in cell.gates:
+        raise ValueError(f"gate must be one of {cell.gates} for {cell.name}, got {gate!r}")
     k = cell.gates.index(gate)
     has_peephole = f"p_{gate}" in cell.peepholes
     m = cell.peepholes.index(f"p_{gate}") if has_peephole else 0
@@ -42,4 +49,5 @@ def held_open(cell: Cell, gate: str, name: str) -> Cell:
         forgets=None if cell.forgets and cell.forgets[0] == gate else cell.forgets,
         step=step,
         derivative=derivative if cell.derivative else None,
+        loops=None,  # those of a compiled cell read all gates
     )

@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 def streams(numbers: Array, B: int) -> Array:
     """Cut one long sequence into B equally long ones that are read side by side.
 
-    numbers: shape (N,). Returns shape (N // B, B): column b is the b-th stretch of the text, so
-    that a state carried from chunk to chunk always goes on with its own text. The at most B - 1
-    numbers left over at the end are not used.
-    Raises ValueError unless there is at least one number for each stream.
+    numbers: shape (N,). B: how many streams.
+    Returns a copy of shape (N // B, B): column b is the b-th stretch of the text, so that a state
+    carried from chunk to chunk always goes on with its own text. The at most B - 1 numbers left
+    over at the end are not used.
+    Raises ValueError for numbers of another shape, or unless 1 <= B <= N.
     """
     if numbers.ndim != 1 or not 1 <= B <= len(numbers):
         raise ValueError(f"B must be in 1 … {len(numbers)} for shape {numbers.shape}, got {B}")
@@ -38,11 +39,15 @@ def stretches(numbers: ArrayLike, B: int, n: int) -> Batches:
     which gradients go back.
     Returns a function of the epoch. It yields pairs (x, y) of int64 tensors (n, B), y being what
     follows each symbol of x; the last stretch of an epoch may be shorter.
-    Raises ValueError unless every stream has at least two symbols and n is at least 1.
+    Raises ValueError for other numbers, and unless every stream has at least two symbols and n is
+    at least 1.
     """
     import torch
 
-    columns = torch.from_numpy(streams(np.asarray(numbers, np.int64), B))
+    numbers = np.asarray(numbers)
+    if numbers.size and numbers.dtype.kind not in "biu":
+        raise ValueError(f"numbers must be whole numbers, got {numbers.dtype}")
+    columns = torch.from_numpy(streams(numbers.astype(np.int64), B))
     if len(columns) < 2 or n < 1:
         raise ValueError(
             f"n must be at least 1 and streams at least 2 long, got {n} and {len(columns)}"
@@ -63,10 +68,10 @@ def draws(
     """Batches of fresh sequences of a task, for `fit`. Needs torch.
 
     make: make(rng, B) gives a `companion.tasks.Batch`, such as `partial(tasks.adding, T=50)`.
-    B: sequences in a batch. count: batches in an epoch.
-    Returns a function of the epoch. It yields pairs (x, (targets, mask)) of tensors (T, B, D),
-    (T, B, K) and (T, B). The generator is made of the seed and the epoch, so that a training that
-    is resumed meets the same sequences.
+    B: sequences in a batch. count: batches in an epoch. seed: the generator of an epoch is made of
+    it and of the epoch's number, so that a training that is resumed meets the same sequences.
+    Returns a function of the epoch. It yields pairs (x, (targets, mask)): x (T, B, D) and targets
+    (T, B, K), float32, and mask (T, B), bool.
     """
     import torch
 
@@ -90,10 +95,10 @@ def padded(
     alike: with a seed, the sequences of so many batches are drawn together, sorted by length and
     dealt to batches, whose order is then drawn: less filling, and still other batches each epoch.
     Returns a function of the epoch. It yields pairs ((x, lengths), y): x (T, B, D) or (T, B), T
-    being the longest of the batch, lengths (B,) int64, and y (B,), int64 where the labels are whole
-    numbers; one batch may be smaller.
+    being the longest of the batch, in the sequences' own dtype; lengths (B,), int64; and y (B,),
+    int64 where the labels are whole numbers. One batch may be smaller.
     Raises ValueError for no sequence or an empty one, another number of labels, B or alike below
-    1, or alike without a seed.
+    1, or alike above 1 without a seed.
     """
     import torch
 

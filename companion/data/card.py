@@ -7,7 +7,10 @@ from typing import NamedTuple
 class Card(NamedTuple):
     """Where a data set comes from, what one may do with it, and which bytes were read.
 
-    checksum: sha256 of the file that was read, in hexadecimal.
+    name: of the data set. what: what it holds. source: who made it, or where it is. licence: the
+    terms of use. size: how much of what. split: how much is for training, for choosing and for
+    tests, and how that was decided. checksum: sha256, in hexadecimal, of the bytes that were read,
+    those of several files one after another.
     """
 
     name: str

@@ -48,15 +48,16 @@ class AsteriskDigits(NamedTuple):
 def fetch_fsdd(folder: str | PathLike | None = None, download: bool = True) -> FSDD:
     """Free Spoken Digits: six people, each of whom says each of ten digits fifty times.
 
-    folder: the one that has `recordings/{digit}_{speaker}_{take}.wav`; None means that of
-    `companion.data.folders.data_folder`. Only the takes 0 to 49 are read.
-    download: whether to download what the folder lacks, with a checksum; False for a clear error
-    instead.
-    Returns `speakers`, a dict of `Recordings` by name, in alphabetical order, each of 500 waves:
-    fifty takes of zero, then of one, and so on; `rate`, 8000; and a `card`. A split by speaker is
-    what tells how a stranger will be understood.
+    folder: has `recordings/{digit}_{speaker}_{take}.wav`, of which the takes 0 to 49 are read; None
+    means `fsdd` in the folder of all data sets.
+    download: whether to download what the folder lacks, checked by its checksum; False raises
+    FileNotFoundError instead.
+    Returns `speakers`; `rate`, 8000 samples a second; and a `card`. `speakers` is a dict by name,
+    in alphabetical order. Each entry has `waves`, a list of 500 float32 arrays (samples,) in
+    -1 … 1, fifty takes of zero, then of one, and so on, and their `digits`, int64 (500,). A split
+    by speaker is what tells how a stranger will be understood.
     Raises DownloadError where no download succeeds, FileNotFoundError that names a missing file,
-    ValueError for one that is no mono recording of 16 bits at 8000 samples a second.
+    and ValueError for one that is no mono recording of 16 bits at 8000 samples a second.
     Source: Jackson and others, Free Spoken Digit Dataset.
     """
     folder = whole_folder("fsdd", folder, download)
@@ -82,7 +83,8 @@ def fetch_fsdd(folder: str | PathLike | None = None, download: bool = True) -> F
 def load_asterisk_digits() -> AsteriskDigits:
     """The digits of a telephone exchange: one woman says zero to nine, once each.
 
-    Returns `recordings`, ten waves in the order of the digits, `rate`, 8000, and a `card`.
+    Returns `recordings`; `rate`, 8000 samples a second; and a `card`. `recordings` has `waves`, a
+    list of ten float32 arrays (samples,) in -1 … 1, and `digits`, 0 to 9, int64 (10,).
     Source: the English sounds of Asterisk, recorded by Allison Smith.
     """
     content = files("companion.data").joinpath(FILE).read_bytes()

@@ -37,7 +37,7 @@ class Source(NamedTuple):
 
 
 class DownloadError(OSError):
-    """No mirror gave the file as it should be."""
+    """No server gave the file of a data set whole and with the right checksum; an OSError."""
 
 
 class _WrongFile(ValueError):

@@ -39,12 +39,15 @@ class Multi30k(NamedTuple):
 
 
 def number_words(numbers: ArrayLike, language: str) -> list[list[str]]:
-    """Numbers as they are read out: a list that has, for each, a list of words.
+    """Numbers as they are read out: a list that has, for each, a list of words. Needs num2words.
 
-    numbers: whole numbers from 0 to 999,999. language: "en", "fr" or "de". Hyphens and commas
-    are left out, so that "quatre-vingt-un" is three words; a German number, which is written in
-    one word, is cut into those it is made of, so that "einundzwanzig" is ein, und, zwanzig.
-    Raises ValueError for another language, or a number out of range. Needs num2words.
+    Hyphens and commas are left out, so that "quatre-vingt-un" is three words; a German number,
+    which is written in one word, is cut into those it is made of, so that "einundzwanzig" is ein,
+    und, zwanzig.
+
+    numbers: a list of whole numbers from 0 to 999,999. language: "en", "fr" or "de".
+    Raises ValueError for another language, or numbers out of range, and ImportError without
+    num2words.
     """
     from num2words import num2words
 
@@ -82,14 +85,17 @@ def draw_numbers(rng: np.random.Generator, N: int) -> list[int]:
 def fetch_multi30k(folder: str | PathLike | None = None, download: bool = True) -> Multi30k:
     """Multi30k, task 1: one sentence about each of 31,014 photographs, in three languages.
 
-    folder: has train, val and test_2016_flickr, each as .en.gz, .de.gz and .fr.gz; see
-    `data_folder` for None. A person wrote the English sentence for a picture, others translated
-    it into German, and into French. Returns splits `train`, `valid` and `test` of 29,000, 1,014
-    and 1,000 sentences, as published, and a `card`.
-    download: whether to download what the folder lacks, with a checksum; False for a clear error
-    instead.
-    Raises DownloadError where no download succeeds, FileNotFoundError where a file is missing,
-    ValueError where languages differ in length.
+    A person wrote the English sentence for a picture, others translated it into German, and into
+    French.
+
+    folder: has train, val and test_2016_flickr, each as .en.gz, .de.gz and .fr.gz; None means
+    `multi30k` in the folder of all data sets.
+    download: whether to download what the folder lacks, checked by its checksum; False raises
+    FileNotFoundError instead.
+    Returns splits `train`, `valid` and `test` of 29,000, 1,014 and 1,000 sentences, as published,
+    and a `card`. A split has `en`, `de` and `fr`, a list of strings each, in the same order.
+    Raises DownloadError where no download succeeds, FileNotFoundError where a file is missing, and
+    ValueError where the languages of a split have different numbers of sentences.
     Sources: Elliott et al. (2016); Elliott et al. (2017) for the French.
     """
     folder, parts, contents = whole_folder("multi30k", folder, download), [], []
@@ -132,11 +138,12 @@ def text(words: Iterable[str]) -> str:
 def vocabulary(sentences: Iterable[Iterable[str]], least: int = 1) -> dict[str, int]:
     """The words to know: SPECIAL, then all that occur at least so often, the most frequent first.
 
-    sentences: lists of words. Returns a dict from word to number, in the order of the numbers;
-    equally frequent words are in alphabetical order.
+    sentences: lists of words. least: how often a word must occur.
+    Returns a dict from word to number, in the order of the numbers; equally frequent words are in
+    alphabetical order.
     """
     counts = Counter(word for words in sentences for word in words)
-    known = [word for word in counts if counts[word] >= least]
+    known = [word for word in counts if counts[word] >= least and word not in SPECIAL]
     known.sort(key=lambda word: (-counts[word], word))
     return {word: k for k, word in enumerate([*SPECIAL, *known])}
 
@@ -151,7 +158,7 @@ def paired(
 ) -> Batches:
     """Batches of pairs of sentences for `companion.models.translator` and `fit`. Needs torch.
 
-    sources, targets: N int arrays of words' numbers each, none empty. B: pairs in a batch.
+    sources, targets: N int64 arrays of words' numbers each, none empty. B: pairs in a batch.
     seed: of the order, drawn anew for every epoch; sentences of like length then share a batch.
     None keeps the order that is given.
     Returns a function of the epoch. It yields pairs (x, y): x is (source (S, B), lengths (B,),

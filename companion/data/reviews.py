@@ -18,7 +18,7 @@ _TOKEN = re.compile(r"n't\b|'(?:s|re|ve|ll|d|m)\b|\w+?(?=n't\b)|\w+|\.{3}|[^\w\s
 
 
 class Reviews(NamedTuple):
-    """N texts, and float64 numbers of shape (N,) that say how friendly they are."""
+    """N texts, and scores, float64 of shape (N,), that say how friendly they are."""
 
     texts: list[str]
     scores: np.ndarray
@@ -52,9 +52,10 @@ class Vectors(NamedTuple):
 def load_movie_snippets() -> Snippets:
     """Sentences from reviews of films, judged by people from -4, hostile, to 4, friendly.
 
-    Returns splits `train`, `valid` and `test` of `Reviews`, and a `card`; a score is the mean of
-    what several people said. The part that a sentence goes to is drawn from a hash of its words,
-    without case and punctuation, so that the same sentence is never in two parts.
+    Returns splits `train`, `valid` and `test`, and a `card`. A split has `texts`, a list of N
+    strings, and `scores`, float64 (N,), each the mean of what several people said. A hash of a
+    sentence's words, without case and punctuation, decides its split, so that the same sentence is
+    never in two.
     Source: Hutto and Gilbert (2014). The sentences come from Rotten Tomatoes, as those of other
     well-known sets do: what was trained on those may not be tested here, nor the other way round.
     """
@@ -85,15 +86,16 @@ def fetch_imdb(folder: str | PathLike | None = None, download: bool = True) -> I
     """Reviews of films from IMDB with their stars: 25,000 to train on and 25,000 to test.
 
     folder: has train/pos, train/neg, test/pos and test/neg with a file a review, named
-    <number>_<stars>.txt; what else lies there is not read. See `data_folder` for None.
-    download: whether to download what the folder lacks, with a checksum; False for a clear error
-    instead.
-    Returns splits `train` and `test` of `Reviews` in the order of the numbers, friendly ones
-    first, and a `card`. A score is the number of stars: 7 to 10 is friendly, 1 to 4 hostile, and
-    reviews between are not in the set. No film is in both parts, say its authors; 123 reviews
-    are in both, word for word. The card says how many files were there.
+    `<number>_<stars>.txt`; None means `aclImdb` in the folder of all data sets.
+    download: whether to download what the folder lacks, checked by its checksum; False raises
+    FileNotFoundError instead.
+    Returns splits `train` and `test`, and a `card`, which says how many reviews were there. A split
+    has `texts`, a list of N strings, friendly ones first and each kind in the order of the numbers,
+    and `scores`, float64 (N,). A score is the number of stars: 7 to 10 is friendly, 1 to 4 hostile,
+    and reviews between are not in the set. No film is in both splits, say its authors; 123 reviews
+    are in both, word for word.
     Raises DownloadError where no download succeeds, FileNotFoundError for a folder without review,
-    ValueError for a file's name.
+    and ValueError for a text file that is named in another way.
     Source: Maas et al. (2011).
     """
     folder, digest = whole_folder("aclImdb", folder, download), hashlib.sha256()
@@ -115,8 +117,10 @@ def load_glove() -> Vectors:
 
     These are the first 10,000 words of GloVe 6B in the order of its file, which is the order of
     their frequency in the text that it was trained on, Wikipedia of 2014 and Gigaword 5. All are
-    in lower case; marks such as "," and parts such as "n't" and "'s" are words, too, as `tokens`
-    gives them. The numbers are stored in half precision.
+    in lower case; marks such as `,` and parts such as `n't` and `'s` are words, too, as `tokens`
+    gives them.
+    Returns `words`, a list of K strings, the most frequent first, `vectors`, float32 (K, 50), one
+    row a word, read from numbers in half precision, and a `card`.
     Source: Pennington, Socher and Manning (2014).
     """
     content = files("companion.data").joinpath(VECTORS).read_bytes()
@@ -138,7 +142,8 @@ def load_glove() -> Vectors:
 def tokens(text: str) -> list[str]:
     """The words and marks of a text, in lower case, cut as the words of GloVe are: a list.
 
-    "Don't" becomes "do", "n't", and "film's" "film", "'s"; a line break of HTML is dropped.
+    `Don't` becomes `do` and `n't`, `film's` becomes `film` and `'s`; a line break of HTML is
+    dropped.
     """
     text = text.lower().replace("<br />", " ").replace("’", "'")
     return _TOKEN.findall(text.replace("''", '"'))

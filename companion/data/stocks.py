@@ -36,7 +36,10 @@ def load_stocks() -> Stocks:
     those after 2013 included. So a price knows of its future, by a factor that is the same from
     one such event to the next; the ratio of a day's price to that of the day before does not.
     Days of `train` end with 2005, those of `valid` are 2006 and 2007, `test` begins with 2008.
-    Returns `Stocks`, with a `card`. Source: Quandl WIKI Prices, by way of bokeh_sampledata.
+    Returns `dates` (T,), datetime64[D]; `names`, a list of the D tickers; `prices` (T, D), float64,
+    in dollars; `volumes` (T, D), int64, shares traded as they were counted on the day; `train`,
+    `valid` and `test`, slices of the T days; and a `card`.
+    Source: Quandl WIKI Prices, by way of bokeh_sampledata.
     """
     content = files("companion.data").joinpath(FILE).read_bytes()
     with np.load(io.BytesIO(content)) as arrays:

@@ -10,7 +10,11 @@ FOLDER = files("companion.data")
 
 
 class Event(NamedTuple):
-    """One row of a table of events: `key` names the cited entry of the bibliography."""
+    """One row of a table of events.
+
+    year: of the event. event: what happened, in a few words. kind: the group that it belongs to,
+    such as "training". key: of the cited entry in the bibliography, such as "elman1990finding".
+    """
 
     year: int
     event: str
@@ -21,7 +25,8 @@ class Event(NamedTuple):
 def load_result(name: str) -> dict[str, Any]:
     """The outcome of a long experiment, as `book/experiments/<name>.py` wrote it: a dict.
 
-    It holds "machine", "settings" and "runs", a list of dicts, one a run.
+    name: of the experiment, such as "hs1997".
+    Returns a dict that holds "machine", "settings" and "runs", a list of dicts, one a run.
     Raises ValueError for a name that is not there, with those that are.
     """
     return json.loads(_read("results", name, ".json"))
@@ -30,6 +35,7 @@ def load_result(name: str) -> dict[str, Any]:
 def load_benchmark(name: str) -> dict[str, Any]:
     """The outcome of a benchmark, as `make bench` wrote it: a dict.
 
+    name: of the benchmark, such as "lstm".
     Raises ValueError for a name that is not there, with those that are.
     """
     return json.loads(_read("benchmarks", name, ".json"))

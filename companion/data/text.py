@@ -20,8 +20,9 @@ def encode(text: str, alphabet: str | None = None) -> tuple[Array, str]:
     """Number the characters of a text.
 
     alphabet: a string of all characters in the order of their numbers; None takes the
-    characters of the text itself, sorted. Returns the numbers, int64 of shape (len(text),),
-    and the alphabet; `"".join(alphabet[k] for k in numbers)` is the text again.
+    characters of the text itself, sorted.
+    Returns the numbers, int64 of shape (len(text),), and the alphabet;
+    `"".join(alphabet[k] for k in numbers)` is the text again.
     Raises ValueError for a character that is not in the alphabet.
     """
     if alphabet is None:

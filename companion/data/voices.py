@@ -57,12 +57,17 @@ class Speech(NamedTuple):
 def speak(text: str, voice: str, rate: int = 8000) -> Speech:
     """A text in a synthetic voice, the same in every process: a `Speech`.
 
-    text: plain English; write numbers as words. voice: an accent or accent + variant of
-    espeak-ng, such as one of `VOICES`. rate: samples a second; espeak-ng's own 22,050 are
-    resampled. Names of phonemes are espeak-ng's; a stress mark, ' or , before them is left out.
-    What was spoken once is read from a cache, `companion.data.folders.data_folder("voices")`.
+    text: plain English; write numbers as words. voice: an accent of espeak-ng, or accent + variant,
+    such as "en-us+f1"; `VOICES` has some. rate: samples a second, a whole number; espeak-ng's own
+    22,050 are resampled, which needs scipy.
+    Returns `wave`, float32 (N,) between -1 and 1; `rate`; and `events` and `words`, tuples with an
+    entry for every phoneme and for every word. An entry has a `name` and its `start` in seconds.
+    The last phoneme is a pause; the name of a pause begins with `_`. Names of phonemes are
+    espeak-ng's, without the stress mark, `'` or `,`, before them.
     Raises ImportError without the package espeakng-loader, and ValueError for an unknown accent
     or variant or a text that makes no sound.
+
+    What was spoken once is read from a cache, `voices` in the folder of all data sets.
     espeak-ng is GPLv3+: run it, and ship no audio that it made.
     """
     key = json.dumps([text, voice, rate, _version(), 1])  # 1: the form of the entry

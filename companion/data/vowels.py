@@ -31,9 +31,10 @@ def load_japanese_vowels() -> JapaneseVowels:
     """Utterances of the vowels /ae/ by nine men; the label, 0 to 8, is who speaks.
 
     Returns splits `train` of 270 and `test` of 370 utterances, as their authors made them, and a
-    `card`. An utterance is a float32 array (T, 12), T from 7 to 29: in each frame of 25.6 ms, one
-    every 6.4 ms, twelve LPC cepstrum coefficients. `train` has 30 of each speaker, in the order
-    of the speakers; `test` has 24 to 88.
+    `card`. A split has `sequences`, a list of N arrays, and `labels`, int64 (N,). An utterance is a
+    float32 array (T, 12), T from 7 to 29: in each frame of 25.6 ms, one every 6.4 ms, twelve LPC
+    cepstrum coefficients. `train` has 30 utterances of each speaker, in the order of the speakers;
+    `test` has 24 to 88.
     Source: Kudo, Toyama and Shimbo (1999).
     """
     content = files("companion.data").joinpath(FILE).read_bytes()

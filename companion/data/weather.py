@@ -38,10 +38,12 @@ def load_weather() -> Weather:
     """The weather at John F. Kennedy Airport, New York, in every hour of 2013.
 
     Returns `values`, float64 (8730, 7), one row an hour from 1 January, 6:00 UTC, without a gap;
-    `missing`, bool of the same shape; `time`, the hours in UTC as datetime64 (New York's winter
-    time is five hours behind); the seven `names` and `units`; and a `card`.
-    The file is in °F, miles an hour, inches and hPa; here all is in SI units, and the wind is a
-    vector that says where the air goes, so that north-west and north are close together.
+    `missing`, bool of the same shape; `time` (8730,), the hours in UTC as datetime64[h] (New York's
+    winter time is five hours behind); the `names` and `units` of the seven columns; and a `card`.
+    The columns are temperature and dew point in °C, humidity in %, wind to east and wind to north
+    in m/s, pressure in hPa and precipitation in mm. The file is in °F, miles an hour, inches and
+    hPa; here the units are metric, and the wind is a vector that says where the air goes, so that
+    north-west and north are close together.
     Where `missing` is True nothing was measured (24 whole hours; the pressure in a tenth of the
     hours; the wind in 51 more), or the temperature jumps by more than 20 K from one hour to the
     next (once; dew point and humidity of that hour are left out, too): such a value is the latest

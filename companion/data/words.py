@@ -29,13 +29,17 @@ class Words(NamedTuple):
 def fetch_ptb(folder: str | PathLike | None = None, download: bool = True) -> Words:
     """Penn Treebank as Mikolov prepared it: news of 1989, 10,000 known words.
 
-    folder: has ptb.train.txt, ptb.valid.txt and ptb.test.txt; see `data_folder` for None.
-    download: whether to download what the folder lacks, with a checksum; False for a clear error
-    instead.
-    All is in lower case without punctuation, a number is N, a rare word <unk>, and the end of a
-    line counts as a word. Returns `Words`: 929,589, 73,760 and 82,430 words.
+    All is in lower case without punctuation, a number is `N`, a rare word is `<unk>`, and the end
+    of a line counts as a word, `<eos>`.
+
+    folder: has ptb.train.txt, ptb.valid.txt and ptb.test.txt; None means `ptb` in the folder of all
+    data sets.
+    download: whether to download what the folder lacks, checked by its checksum; False raises
+    FileNotFoundError instead.
+    Returns `train`, `valid` and `test`, int64 arrays of 929,589, 73,760 and 82,430 words' numbers;
+    `vocabulary`, the list of known words in the order of their numbers; and a `card`.
     Raises DownloadError where no download succeeds, FileNotFoundError where a file is missing,
-    ValueError for one that is empty or has a word that the training part lacks.
+    and ValueError for one that is empty or has a word that the training part lacks.
     Sources: Marcus, Santorini and Marcinkiewicz (1993), Mikolov et al. (2011).
     """
     return _read(
@@ -51,15 +55,16 @@ def fetch_ptb(folder: str | PathLike | None = None, download: bool = True) -> Wo
 def fetch_wikitext2(folder: str | PathLike | None = None, download: bool = True) -> Words:
     """WikiText-2: good and featured articles of Wikipedia, 33,278 known words.
 
-    folder: has wiki.train.tokens, wiki.valid.tokens and wiki.test.tokens; see `data_folder` for
-    None.
-    download: whether to download what the folder lacks, with a checksum; False for a clear error
-    instead.
-    Case, numbers and punctuation are kept, a word that occurs less than three times is
-    <unk>, and the end of a line counts as a word. Returns `Words`: 2,088,628, 217,646 and 245,569
-    words.
+    Case, numbers and punctuation are kept, a word that occurs less than three times is `<unk>`, and
+    the end of a line counts as a word, `<eos>`.
+
+    folder: has wiki.train.tokens, wiki.valid.tokens and wiki.test.tokens; None means `wikitext-2`
+    in the folder of all data sets.
+    download: whether to download what the folder lacks, checked by its checksum; False raises
+    FileNotFoundError instead.
+    Returns what `fetch_ptb` does, with 2,088,628, 217,646 and 245,569 words.
     Raises DownloadError where no download succeeds, FileNotFoundError where a file is missing,
-    ValueError for one that is empty or has a word that the training part lacks.
+    and ValueError for one that is empty or has a word that the training part lacks.
     Source: Merity et al. (2017).
     """
     return _wikitext("WikiText-2", folder, download)
@@ -68,15 +73,17 @@ def fetch_wikitext2(folder: str | PathLike | None = None, download: bool = True)
 def fetch_wikitext103(folder: str | PathLike | None = None, download: bool = True) -> Words:
     """WikiText-103: all good and featured articles of 2016, 103 million words, 267,735 known.
 
-    folder: has wiki.train.tokens, wiki.valid.tokens and wiki.test.tokens; see `data_folder` for
-    None.
-    download: whether to download what the folder lacks, 190 MB with a checksum; False for a clear
-    error instead.
     The form is that of `fetch_wikitext2`, and the valid and test parts are the same articles, but
     with more words known: a perplexity on one does not compare with one on the other.
-    Returns `Words`, after a minute; `train` alone takes 0.8 GB, and hardly more while it is read.
+
+    folder: has wiki.train.tokens, wiki.valid.tokens and wiki.test.tokens; None means `wikitext-103`
+    in the folder of all data sets.
+    download: whether to download what the folder lacks, 190 MB, checked by a checksum; False raises
+    FileNotFoundError instead.
+    Returns what `fetch_ptb` does, after a minute; `train` alone takes 0.8 GB, and hardly more while
+    it is read.
     Raises DownloadError where no download succeeds, FileNotFoundError where a file is missing,
-    ValueError for one that is empty or has a word that the training part lacks.
+    and ValueError for one that is empty or has a word that the training part lacks.
     Source: Merity et al. (2017).
     """
     return _wikitext("WikiText-103", folder, download)

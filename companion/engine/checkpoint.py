@@ -19,9 +19,9 @@ from companion.types import Array, Params, State
 class Checkpoints(NamedTuple):
     """What `forward_checkpointed` keeps: the inputs, and the state before every stretch."""
 
-    xs: np.ndarray  #: (T, B, D)
-    states: list[State | None]  #: one tuple of (B, H) a stretch; None is zeros
-    every: int  #: steps in a stretch
+    xs: np.ndarray  #: The inputs, (T, B, D).
+    states: list[State | None]  #: One tuple of (B, H) a stretch; None is zeros.
+    every: int  #: Steps in a stretch; the last may be shorter.
 
 
 def forward_checkpointed(
@@ -31,17 +31,21 @@ def forward_checkpointed(
     state: State | None = None,
     every: int | None = None,
 ) -> tuple[Array, State, Checkpoints]:
-    """`forward`, keeping only the state of every `every`-th step.
+    """`forward`, keeping only the state of every `every`-th step, for `backward_checkpointed`.
 
+    A tape holds every step. With a checkpoint every √T steps, what is kept of the states is √T of
+    them and, on the way back, the tape of √T steps; the price is one more forward pass.
+    cell, params, xs, state: as for `forward`.
     every: steps between checkpoints; None means √T, rounded up.
-    Returns ys, the last state, and `Checkpoints` in place of the tape.
+    Returns ys (T, B, H), the last state, and `Checkpoints` in place of the tape.
     Raises ValueError as `forward` does, or if every is below 1.
+    Source: Griewank and Walther (2000), with one level of checkpoints.
     """
     check_array("xs", xs, ("T", "B", "D"))
     if every is None:
         every = max(1, math.ceil(math.sqrt(len(xs))))
-    if every < 1:
-        raise ValueError(f"every must be at least 1, got {every}")
+    if not isinstance(every, int | np.integer) or every < 1:
+        raise ValueError(f"every must be a whole number of at least 1, got {every!r}")
     states: list[State | None] = []
     ys = []
     for start in range(0, max(len(xs), 1), every):  # at least one stretch, if need be an empty one
@@ -62,7 +66,9 @@ def backward_checkpointed(
 ) -> tuple[Params, Array, State]:
     """`backward`, computing the tape of one stretch at a time again from its checkpoint.
 
-    checkpoints: as returned by `forward_checkpointed`. Everything else as in `backward`.
+    checkpoints: as returned by `forward_checkpointed`, of the same cell and params.
+    dys, dstate: as for `backward`.
+    Returns what `backward` does, with the same result but for rounding, and raises the same errors.
     """
     xs, states, every = checkpoints
     check_array("dys", dys, (*xs.shape[:2], "H"), xs.dtype)

@@ -29,15 +29,18 @@ def compiled(cell: Cell | str) -> Cell:
     """The cell with compiled loops, accepted wherever a cell is; float32 and float64.
 
     cell: an entry of `CELLS` or its name, or a `Cell` of your own, whose step and derivative also
-    work on single numbers. It compiles when it first meets a precision, and its derivative at the
-    first way back: each takes seconds, and it says so. It keeps the results in the folder of
-    `cache_folder` for later processes. Where nothing can be kept there, each process compiles for
-    itself; with NUMBA_DISABLE_JIT=1 it runs as plain NumPy.
+    work on single numbers.
+    Returns a new `Cell`, of the same name and parameters.
+
+    The cell compiles its step when it first meets a precision, and its derivative at the first way
+    back: each takes seconds, and a line on standard error says so. The compiled code is kept in the
+    folder of `cache_folder` for later processes. Where nothing can be kept there, each process
+    compiles for itself; with NUMBA_DISABLE_JIT=1 the cell runs as plain NumPy.
     What step and derivative read from outside, numbers and arrays included, is part of what is
     compiled: change it, and call `compiled` again.
     Complex input, as in the gradient check, runs as plain NumPy.
-    Raises ImportError, saying what to install, if numba is missing, and ValueError if step or
-    derivative reads something whose changes could not be seen.
+    Raises ImportError, saying what to install, if numba is missing, and ValueError if the cell has
+    no derivative, or if step or derivative reads something whose changes could not be seen.
     """
     with needed(by="a compiled cell", what="numba", install="numba"):
         import numba  # noqa: F401
@@ -48,12 +51,16 @@ def compiled(cell: Cell | str) -> Cell:
 
 @cache
 def _compiled(cell, digest):
-    return replace(cell, loops=cache(partial(_build, cell, digest)))
+    cell = replace(cell, loops=None)
+    loops: Any = cache(partial(_build, cell, digest))
+    loops.cell = cell  # so that a Cell made from this one by another step refuses them
+    return replace(cell, loops=loops)
 
 
 def cache_folder() -> Path:
-    """Where compiled code is kept: `companion` in $XDG_CACHE_HOME, or in ~/.cache.
+    """Where compiled code is kept: the folder `companion` in $XDG_CACHE_HOME, or in ~/.cache.
 
+    Returns its path; the folder need not be there yet. What is deleted there is compiled anew.
     Raises RuntimeError where neither that variable nor a home folder is known.
     """
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"

@@ -26,9 +26,11 @@ CHUNK = 1 << 22
 class Tape(NamedTuple):
     """What `forward` keeps for `backward`. The arrays are the tape's own: do not write to them."""
 
-    xs: np.ndarray  #: (T, B, D)
-    states: np.ndarray  #: (S, T + 1, B, H), S states, the first of each at index 0
-    kept: np.ndarray  #: (K, T, B, H), K kept values
+    xs: np.ndarray  #: The inputs, (T, B, D).
+    #: (S, T + 1, B, H), the S states of the cell in their order: `states[:, 0]` before the first
+    #: step, `states[:, t + 1]` after step t.
+    states: np.ndarray
+    kept: np.ndarray  #: (K, T, B, H), the K values of `cell.kept` in their order.
 
 
 @overload
@@ -45,10 +47,12 @@ def forward(
     """Run `cell` over a batch of sequences.
 
     cell: an entry of `CELLS` or its name, or a `Cell` of your own.
-    params: the flat dict of `init`. xs: inputs (T, B, D), of the dtype of params.
+    params: the flat dict of `init`; other names in it are left alone.
+    xs: inputs (T, B, D), float32 or float64 like params.
     state: the first state, one (B, H) array for each of `cell.states`; None means zeros.
-    keep_tape: whether to keep what `backward` needs.
-    Returns ys (T, B, H), the h of every step; the last state, a tuple of (B, H); and the tape,
+    keep_tape: whether to keep what `backward` needs; if not, the memory beside ys is bounded,
+    however long the sequence.
+    Returns ys (T, B, H), the h of every step; the last state, a tuple of (B, H); and the `Tape`,
     or None. Nothing given is changed, and nothing returned shares memory with it.
     Raises ValueError naming the argument that does not fit, what it is and what is wanted.
     """
@@ -57,7 +61,7 @@ def forward(
     check_array("xs", xs, ("T", "B", "D"))
     _, B, D = xs.shape
     H = check_params(cell, params, D, xs.dtype)
-    first = _check_state("state", cell, state, (B, H), xs.dtype)
+    first = check_state("state", cell, state, (B, H), xs.dtype)
     ys, last, states, kept = forward_unchecked(cell, params, xs, first, keep_tape)
     tape = Tape(np.array(xs, order="C"), states, kept) if keep_tape else None
     return ys, last, tape
@@ -117,12 +121,14 @@ def backward(
 ) -> tuple[Params, Array, State]:
     """Carry the derivative of a loss back through time: the hand-derived BPTT of chapter 3.
 
-    params, tape: as given to and returned by `forward`.
-    dys: derivative of the loss with respect to ys (T, B, H).
-    dstate: the same for the last state, one (B, H) array for each of `cell.states`; None: zeros.
-    Returns grads, a dict with the cell's parameter names and shapes; dxs (T, B, D); and dstate
-    for the first state, a tuple of (B, H). Nothing given is changed.
-    Raises ValueError naming the argument that does not fit, what it is and what is wanted.
+    cell, params: as given to `forward`. tape: as returned by it.
+    dys: derivative of the loss with respect to ys, (T, B, H).
+    dstate: the same with respect to the last state, one (B, H) array for each of `cell.states`;
+    None means zeros. The last h is also ys[-1], and its two derivatives are added.
+    Returns grads, a dict with the cell's parameter names and shapes; dxs (T, B, D); and the
+    derivative with respect to the first state, a tuple of (B, H). Nothing given is changed.
+    Raises ValueError naming the argument that does not fit, what it is and what is wanted, and for
+    a cell without a derivative.
     Source: Werbos (1990), Graves and Schmidhuber (2005); {eq}`eq-backward-cell-state`.
     """
     cell = find_cell(cell)
@@ -136,7 +142,7 @@ def backward(
     if counts != (len(cell.states), len(cell.kept)) or tape.states.shape[3] != H:
         raise ValueError(f"tape must come from forward with this cell ({cell.name}) and {H} units")
     check_array("dys", dys, (T, B, H), dtype)
-    last = _check_state("dstate", cell, dstate, (B, H), dtype)
+    last = check_state("dstate", cell, dstate, (B, H), dtype)
     return backward_unchecked(cell, params, tape, dys, last)
 
 
@@ -186,11 +192,16 @@ def backward_unchecked(
 
 
 def history(cell: Cell | str, tape: Tape) -> Params:
-    """Everything the cell computed at every step, for plots: a dict name -> (T, B, H).
+    """Everything the cell computed at every step, for plots.
 
-    The names are those of `cell.kept` (gates, candidate) and `cell.states`; the arrays are copies.
+    cell: as given to `forward`. tape: as returned by it.
+    Returns a dict name -> (T, B, H), with the names of `cell.kept` (gates, candidate) and of
+    `cell.states`, each state after the step; the arrays are copies.
+    Raises ValueError for a tape of a cell that keeps another number of values.
     """
     cell = find_cell(cell)
+    if not isinstance(tape, Tape):
+        raise ValueError(f"tape must come from forward(keep_tape=True), got {tape!r:.60}")
     named = dict(zip(cell.kept, tape.kept, strict=True))
     named |= {name: s[1:] for name, s in zip(cell.states, tape.states, strict=True)}
     return {name: np.array(values) for name, values in named.items()}
@@ -231,7 +242,13 @@ def _biases(cell, params, H):
     return b_x, _plain(b_hh[joint:])
 
 
-def _check_state(name, cell, state, shape, dtype):
+def check_state(
+    name: str, cell: Cell, state: State | None, shape: tuple[int, int], dtype: np.dtype
+) -> State:
+    """The state, zeros for None; raises a ValueError unless it has an array (B, H) for each name.
+
+    name: what the error calls the state. shape: (B, H).
+    """
     if state is None:
         return tuple(np.zeros(shape, dtype) for _ in cell.states)
     if not isinstance(state, tuple | list) or len(state) != len(cell.states):

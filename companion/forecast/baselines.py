@@ -17,8 +17,9 @@ from companion.types import Array
 def naive(series: ArrayLike, times: ArrayLike, ahead: ArrayLike = 1) -> Array:
     """The last value stays: persistence, the best forecast of a random walk.
 
-    series: (T,) or (T, D). times: (N,), when the forecasts are issued. ahead: steps, each at
-    least 1. Returns (N,), or (N, A) for a list of A steps, with D behind where the series has it.
+    series: (T,) or (T, D). times: (N,), when the forecasts are issued. ahead: how many steps after
+    its time a forecast is about, a whole number of at least 1 or a list of A.
+    Returns (N,), or (N, A) for a list of A steps, with D behind where the series has it.
     Raises ValueError for other arguments.
     """
     series, issued, _ = _check(series, times, ahead, 0)
@@ -51,6 +52,8 @@ def seasonal_naive(series: ArrayLike, times: ArrayLike, period: int, ahead: Arra
 
 def climatology(series: ArrayLike, times: ArrayLike, period: int, ahead: ArrayLike = 1) -> Array:
     """The mean of all known values at the same place of the period.
+
+    A value that is missing (NaN) makes NaN of every later mean that contains it.
 
     series: (T,) or (T, D). times: (N,), each at least period - 1. period: steps of a season; if
     it is 1, the mean of all that is known is taken. ahead: steps, each at least 1.

@@ -32,7 +32,8 @@ def rmse(targets: ArrayLike, forecasts: ArrayLike) -> float:
 def mase(targets: ArrayLike, forecasts: ArrayLike, past: ArrayLike, period: int = 1) -> float:
     """Mean absolute scaled error: that of the forecasts over that of the naive one on the past.
 
-    Below 1 the forecasts err less than the naive forecaster did on the past, one period ahead.
+    The naive forecast repeats the value of one period before. Below 1 the forecasts err less than
+    it did on the past.
 
     targets, forecasts: of one shape, (N,) or (N, ...). past: (T,), what the forecaster was
     fitted on. period: steps of a season, 1 for none.

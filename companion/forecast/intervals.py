@@ -12,7 +12,10 @@ from companion.scores import wilson_interval
 
 
 class Coverage(NamedTuple):
-    """The share of targets within their intervals, and the 95 % interval of that share."""
+    """The share of targets within their intervals, and the 95 % interval of that share.
+
+    share: from 0 to 1. low, high: the ends of its own interval.
+    """
 
     share: float
     low: float
@@ -25,16 +28,18 @@ def mean_interval(
     """95 % interval of the mean of values that follow each other in time, by moving blocks.
 
     Series as long as this one are put together from stretches of `block` values, drawn anywhere
-    in it with replacement; the middle 95 % of their means, moved so that their own expectation
-    lies on the mean of the values. So what hangs together within a block stays together.
+    in it with replacement. The interval is the middle 95 % of the means of these series, moved so
+    that the mean of the means lies on that of the values. So what hangs together within a block
+    stays together.
 
     values: (N,) in order of time; with further axes, the mean is taken over them first.
     block: steps, long enough that values so far apart have little to do with each other, and at
     least as many as a forecast reaches ahead; at most N / 2. With few blocks the interval is
     somewhat too narrow: of 15 blocks of an AR(1) with factor 0.8 it holds the mean in about
     90 % of series, not 95 %; block = 1 makes that 46 %.
-    rng: a `numpy.random.Generator`; None means seed 0.
-    Returns (low, high). Raises ValueError for other arguments, or NaN.
+    rng: a `numpy.random.Generator`; None means seed 0. draws: how many such series.
+    Returns (low, high), in the units of the values.
+    Raises ValueError for other arguments, or NaN.
     Source: Künsch (1989).
     """
     values, means = _block_means(values, block, rng, draws)
@@ -55,7 +60,8 @@ def difference_interval(
     one is hard for the other; in moving blocks, as in `mean_interval`.
 
     first, second: of one shape, (N,) or (N, ...): absolute or squared errors, or losses, not
-    their means. block, rng, draws: as in `mean_interval`. Returns (low, high).
+    their means. block, rng, draws: as in `mean_interval`.
+    Returns (low, high), in the units of the errors.
     Raises ValueError for other arguments, or NaN.
     """
     first, second = check_same_shape(first, second, ("first", "second"))
@@ -71,14 +77,16 @@ def coverage(
 ) -> Coverage:
     """How many targets lie in their forecast intervals, ends included, and how sure that is.
 
-    To be compared with the level that was promised, such as 0.9 between the quantiles of 0.05
-    and 0.95. One quantile alone: low = -np.inf, and its own level. Moving blocks say how many
-    independent targets would be as sure as these, and Wilson's interval is taken for so many;
-    so it has a width where all are covered, where N / block counts. With few blocks it is
-    somewhat too narrow, like `mean_interval`.
+    The share is to be compared with the level that was promised, such as 0.9 between the quantiles
+    of 0.05 and 0.95. For one quantile alone, low is -np.inf, and the level is that of the quantile.
+    Moving blocks say how many independent targets would be as sure as these, and the interval of
+    the share is Wilson's for so many. Where all targets are covered, or none, it is taken for
+    N / block of them, so that it still has a width. With few blocks it is somewhat too narrow, like
+    `mean_interval`.
 
     targets: (N,) or (N, ...), in order of time. low, high: of the same shape, or numbers.
-    block, rng: as in `mean_interval`. Returns `Coverage`.
+    block, rng: as in `mean_interval`.
+    Returns `Coverage`.
     Raises ValueError for other arguments, or NaN.
     """
     targets = np.asarray(targets, np.float64)

@@ -49,13 +49,13 @@ def find_leak(
     Each in five ways, so the forecaster runs 3 + 5·cuts times, and to follow a leak about
     2·log₂ T times more. rng: a `numpy.random.Generator`; None means seed 0.
 
-    A move counts if it is more than a millionth of the largest forecast. The changes: values drawn
-    anew from the column, times 3, plus twice the column's range, times noise, and backward with
-    columns swapped; what is positive stays so. What moves no forecast is no leak: least squares
-    forecasts the same however its inputs are scaled. One that does not read the series at all is
-    reported as such, since nothing could be checked.
-    Returns a `LeakReport`; `print` it, assert its `ok`. Raises ValueError for other arguments, and
-    for forecasts that are not finite or not N.
+    A move counts if it is more than a millionth of the largest forecast in its column. The changes:
+    values drawn anew from the column, times 3, plus twice the column's range, times noise, and
+    backward with columns swapped; what is positive stays so. What moves no forecast is no leak:
+    least squares forecasts the same however its inputs are scaled. A forecaster that does not read
+    the series at all is reported as such, since nothing could be checked.
+    Returns a `LeakReport`; `print` it, assert its `ok`.
+    Raises ValueError for other arguments, and for forecasts that are not finite or not N.
     """
     series = check_series(series)
     if np.isnan(series).all(0).any():

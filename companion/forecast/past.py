@@ -26,11 +26,11 @@ def splits(
     times: (N,), increasing, when the forecasts to be tested are issued. size: how many of them
     are in one fold; the last has what is left. ahead: how many steps after its time a target
     lies, the furthest if there are several. A training example of time s is known at the first
-    test time t if its target is: s + ahead <= t. So training ends at t - ahead.
+    test time t if its target is known then: s + ahead <= t. So training ends at t - ahead.
     start: the first time to train on; with windows of n steps it is n - 1. window: on how many
     of the latest times to train, for a window that slides; None for one that grows.
-    Returns a list of `Split`. Raises ValueError for other arguments, and where nothing is left
-    to train on.
+    Returns a list of `Split`.
+    Raises ValueError for other arguments, and where nothing is left to train on.
     """
     times = check_times(times, 0, np.iinfo(np.int64).max, increasing=True)
     size, start = check_count("size", size), check_count("start", start, 0)
@@ -53,7 +53,8 @@ def splits(
 def windows(series: ArrayLike, times: ArrayLike, n: int) -> Array:
     """The last n steps known at each time, oldest first: an input for every forecast.
 
-    series: (T,) or (T, D). times: (N,), each at least n - 1. Returns (N, n) or (N, n, D), a copy.
+    series: (T,) or (T, D). times: (N,), each at least n - 1. n: steps, from 1 to T.
+    Returns (N, n) or (N, n, D), a copy.
     Raises ValueError for other arguments.
     """
     series = check_series(series)
@@ -95,8 +96,9 @@ class Scaling(NamedTuple):
 def fit_scaling(past: ArrayLike) -> Scaling:
     """Mean and standard deviation of what is known, column by column, missing values left out.
 
-    past: (T,) or (T, D), such as series[: t + 1]; what comes after time t stays out of it.
-    Returns `Scaling`; where all values are equal its sd is 1.
+    past: (T,) or (T, D), such as `series[: t + 1]`; what comes after time t stays out of it.
+    Returns `Scaling`; its sd divides by the number of values, not by one less, and is 1 where all
+    values are equal.
     Raises ValueError for another past, or a column without a value.
     """
     past = check_series(past, "past")

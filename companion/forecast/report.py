@@ -24,10 +24,11 @@ class Moved(NamedTuple):
 class LeakReport:
     """What `find_leak` found: whether all is `ok`, and if not, a `verdict`. Printed, it is a table.
 
-    verdict: "no leak found", "LEAK", "NOT REPEATABLE" or "READS NOTHING". rows: a `Moved` for
-    each kind of change. by: the largest move, or the largest difference of two calls that should
-    be equal. reads: the nearest and the furthest step after its own time that the forecast which
-    moved most was seen to read, () without a leak.
+    title: what was tested. verdict: "no leak found", "LEAK", "NOT REPEATABLE" or "READS NOTHING".
+    rows: a `Moved` for each kind of change, () where forecasts do not repeat or read nothing.
+    by: the largest move, 0 without a leak, or the largest difference of two calls that should be
+    equal. reads: which steps the forecast that moved most was seen to read, () without a leak: the
+    nearest and the furthest one, counted in steps after the forecast's own time.
     """
 
     title: str

@@ -1,1 +1,1 @@
-"""Whole networks that several pages and experiments use."""
+"""Whole networks that several pages and experiments use, and what they are compared with."""

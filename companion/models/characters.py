@@ -31,7 +31,7 @@ class Reading(NamedTuple):
     probabilities: np.ndarray  #: (T, K): after each character, what it expects as the next
     bits: np.ndarray  #: (T - 1,): -log2 of the probability of each character but the first
     traces: Params  #: name -> (T, H): the gates i f o, the candidate g, the states c and h
-    state: State  #: the last state, to go on from
+    state: State  #: the last (h, c), each (1, H), to go on from
 
 
 def load() -> Characters:
@@ -49,7 +49,7 @@ def load() -> Characters:
 
 
 def parts() -> dict[str, str]:
-    """The text of `shakespeare` as the model was trained on it: a dict of three strings.
+    """The three parts of the text of `shakespeare`, as training used them: a dict of strings.
 
     "test" is the last tenth, from A Midsummer Night's Dream, "validation" a twentieth from the
     middle of Romeo and Juliet, which chose the epoch, and "training" is all the rest.
@@ -67,9 +67,10 @@ def parts() -> dict[str, str]:
 def run(model: Characters, text: str, state: State | None = None) -> Reading:
     """Read a text in one piece and keep all that happens: a `Reading`.
 
-    text: T ≥ 1 characters of the alphabet. state: where to go on from, as a Reading has it;
-    None means zeros. For every character 7 H numbers are kept, so this is for up to some ten
-    thousand characters; `bits` alone needs far less.
+    For every character 7 H numbers are kept, so this is for up to some ten thousand characters;
+    `bits` alone needs far less.
+    model: such as `load` gives it. text: T ≥ 1 characters of the alphabet. state: where to go on
+    from, as a Reading has it; None means zeros.
     Raises ValueError for an empty text or a character that is not in the alphabet.
     """
     numbers = _numbers(model, text)
@@ -81,7 +82,10 @@ def run(model: Characters, text: str, state: State | None = None) -> Reading:
 
 
 def bits(model: Characters, text: str, state: State | None = None) -> Array:
-    """-log2 of the probability of each character but the first: (T - 1,). Arguments as of `run`."""
+    """-log2 of the probability of each character but the first: float64 (T - 1,).
+
+    Arguments and errors as of `run`.
+    """
     numbers = _numbers(model, text)
     ys, _, _ = forward(LSTM, model.params, _one_hot(model, numbers), state, keep_tape=False)
     return _picked(_log2(linear(model.params, ys[:, 0])), numbers)
@@ -92,9 +96,12 @@ def sample(
 ) -> str:
     """Let the model write n characters after a start, each drawn and then read: a string.
 
-    The scores are divided by the temperature: below 1, likely characters become more likely.
-    Returns start and the n characters. Raises ValueError for an empty start, a character that
-    is not in the alphabet, or a temperature that is not positive.
+    model: such as `load` gives it. start: at least one character of the alphabet. n: at least 0.
+    temperature: what the scores are divided by; below 1, likely characters become more likely.
+    rng: what the characters are drawn with.
+    Returns start and the n characters, as one string.
+    Raises ValueError for an empty start, a character that is not in the alphabet, or a
+    temperature that is not positive.
     """
     if not temperature > 0:
         raise ValueError(f"temperature must be positive, got {temperature!r}")

@@ -18,7 +18,11 @@ DAYS = 40  # that the network reads before each forecast
 
 
 class DailyReturns(nn.Module):
-    """An LSTM over a window (DAYS, N, 2), and one number (N,) from its last state; 0 at first."""
+    """An LSTM over windows of DAYS = 40 days, and one number from its last state.
+
+    Called with (DAYS, N, 2), as `inputs` gives it; returns (N,), which is 0 before training.
+    H: units.
+    """
 
     def __init__(self, H: int) -> None:
         super().__init__()
@@ -31,12 +35,15 @@ class DailyReturns(nn.Module):
 
 
 def squared_loss(outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """Mean squared error of the next return, both scaled."""
+    """Mean squared error of forecasts (N,) of scaled returns y (N,): a scalar tensor."""
     return ((outputs - y) ** 2).mean()
 
 
 def volatility_loss(outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """`companion.models.volatility.gaussian_loss`, of a network that gives log sd, on tensors."""
+    """Mean of `companion.models.volatility.gaussian_loss`, on tensors: a scalar tensor.
+
+    outputs: (N,), the logarithm of the standard deviation. y: (N,), scaled returns.
+    """
     return (outputs + y**2 * torch.exp(-2 * outputs) / 2).mean()
 
 
@@ -44,7 +51,12 @@ LOSSES = {"return": squared_loss, "volatility": volatility_loss}
 
 
 def inputs(scaled: Array, times: Array) -> torch.Tensor:
-    """Windows of scaled returns and of their size, the series one after another: (DAYS, N·D, 2)."""
+    """Windows of scaled returns and of their size, the series one after another.
+
+    scaled: (T, D). times: (N,), the last day of each window, at least DAYS - 1 = 39.
+    Returns a float32 tensor (DAYS, N·D, 2): all windows of the first series, then of the second.
+    Raises ValueError for other times.
+    """
     x = np.stack([scaled, np.abs(scaled)], -1)
     parts = [windows(x[:, k], times, DAYS) for k in range(scaled.shape[1])]
     return torch.from_numpy(np.concatenate(parts).astype(np.float32)).transpose(0, 1)
@@ -61,8 +73,10 @@ def train(
 ) -> DailyReturns:
     """A `DailyReturns` trained with Adam on batches of 256 windows.
 
-    x: (DAYS, N, 2). y: (N,), float32 tensors. loss: one of `LOSSES`' values. seed: of the first
-    weights and the order. Returns the net.
+    x: (DAYS, N, 2), float32. y: (N,), float32, the scaled return after each window.
+    loss: `squared_loss` or `volatility_loss`. seed: of the first weights and the order of the
+    windows. H: units. epochs: passes over the windows. lr: Adam's learning rate.
+    Returns the net.
     """
     torch.manual_seed(seed)
     net, order = DailyReturns(H), torch.Generator().manual_seed(seed)
@@ -77,12 +91,16 @@ def train(
 
 
 class Forecaster:
-    """A network fitted on the past of `returns`, (T, D), and the scaling that goes with it.
+    """A network fitted on the past of `returns`, and the scaling that goes with it.
 
-    train_times: (N,), when its training examples are issued, each at least DAYS - 1; it knows
-    returns up to the last of them and the one after. task: "return" or "volatility", the standard
-    deviation. seed, settings: as of `train`.
-    Raises ValueError for another task or other times, and as `volatility.past_of`.
+    Called with returns (T, D) and times (M,), each at least DAYS - 1 = 39, it gives the forecasts
+    issued at these times, float64 (M, D), in units of the returns.
+    returns: (T, D). train_times: (N,), increasing, when the training examples are issued, each at
+    least DAYS - 1. Only returns up to the last of these times and the one after are read.
+    task: what is forecast of the next return, "return" itself or "volatility", its standard
+    deviation. seed: as of `train`. settings: H, epochs and lr of `train`.
+    Raises ValueError for another task or other times, and as
+    `companion.models.volatility.past_of`.
     """
 
     def __init__(

@@ -21,11 +21,14 @@ _WEDNESDAY = 2  # the first day of 2014, Monday being 0
 
 
 def reference_days(workday: Array, days: Array) -> Array:
-    """For each day an earlier one of the same kind, workday or not, whose demand to repeat.
+    """For each day, an earlier one of the same kind, workday or not, whose demand to repeat.
 
     It is the day before if that is of the same kind, else the same day a week before if that is,
-    else the latest day of the kind. workday: bool (days,). days: (N,), each at least 7.
-    Returns whole numbers (N,). Raises ValueError for a day below 7, or none of its kind before.
+    else the latest earlier day of the kind.
+    workday: bool (days,), False on weekends and holidays. days: (N,), numbers of days, each at
+    least 7.
+    Returns their reference days, whole numbers (N,).
+    Raises ValueError for a day below 7, or one with no day of its kind before it.
     """
     if np.min(days) < 7:
         raise ValueError(f"days must be at least 7, got {np.min(days)}")
@@ -44,11 +47,14 @@ def flat_inputs(
 ) -> Array:
     """One row a day, for a linear model: three earlier days, yesterday's weather, the calendar.
 
-    Of a temperature there is one value in two hours, and by how much it is below 16 °C and above
-    20 °C, since both cold and heat raise the demand.
-    demand, temperature: (days, 48), not scaled. days: (N,), each at least 7. ahead: (days, 48), a
-    temperature that is known for the day itself, or None.
+    The three are yesterday, a week before and the reference day, with all 48 values of their
+    demand. Of a temperature there is one value in two hours, and by how much it is below 16 °C
+    and above 20 °C, since both cold and heat raise the demand.
+    demand, temperature: (days, 48), in GW and °C, not scaled. workday: bool (days,). days: (N,),
+    the days to forecast, each at least 7. ahead: (days, 48), a temperature in °C that is taken as
+    known for the day itself, or None.
     Returns (N, 191), or (N, 227) with `ahead`.
+    Raises ValueError as `reference_days`.
     """
     reference = reference_days(workday, days)
     parts = [demand[days - 1], demand[days - 7], demand[reference]]
@@ -64,9 +70,16 @@ def flat_inputs(
 def table_inputs(
     demand: Array, temperature: Array, workday: Array, days: Array, ahead: Array | None = None
 ) -> Array:
-    """One row a half hour, for trees: the same as `flat_inputs` at this time, and of whole days.
+    """One row a half hour, for trees: what was measured at this time, and facts of whole days.
 
-    Arguments as for `flat_inputs`. Returns (N, 48, 17), or (N, 48, 20) with `ahead`.
+    At this time: demand of yesterday, of a week before and of the reference day, and yesterday's
+    temperature. Of whole days: whether the day itself, yesterday and the day a week before are
+    workdays; the day of the week, 0 for Monday; yesterday's last demand; the three days' mean
+    demands; yesterday's last, mean, lowest and highest temperature. The last column is the number
+    of the half hour. With `ahead`, also the temperature of the day itself, at this time, and its
+    lowest and highest.
+    Arguments and errors as of `flat_inputs`.
+    Returns (N, 48, 17), or (N, 48, 20) with `ahead`.
     """
     reference = reference_days(workday, days)
     y, t = demand[days - 1], temperature[days - 1]
@@ -87,11 +100,15 @@ def step_inputs(
 ) -> Array:
     """Two days, half hour by half hour, for a recurrent network: yesterday, then the day ahead.
 
-    demand and temperature should be scaled; days: (N,), each at least 8. The columns: demand,
-    which is 0 on the day ahead; demand of the reference day, and of a week before; temperature,
-    on the day ahead that of yesterday at the same time, or `ahead`; workday; 1 where demand is
-    known; time of day as sine and cosine of one and of two turns; seven for the day of the week.
-    Returns (96, N, 17), time-major.
+    The columns, in order: demand, which is 0 on the day ahead; demand of the reference day, and
+    of a week before; temperature, on the day ahead that of yesterday at the same time, or
+    `ahead`; workday; 1 where demand is known, else 0; time of day as sine and cosine of one and
+    of two turns a day; seven for the day of the week, from Monday, one of them 1.
+    demand, temperature: (days, 48), scaled. workday: bool (days,). days: (N,), the days to
+    forecast, each at least 8. ahead: (days, 48), a temperature that is taken as known for the day
+    ahead, scaled like the other, or None.
+    Returns (96, N, 17), time first.
+    Raises ValueError as `reference_days`, which is asked for yesterday, too.
     """
     halves = []
     for day, known in ((days - 1, 1.0), (days, 0.0)):
@@ -115,8 +132,9 @@ def step_inputs(
 class DayAhead(nn.Module):
     """An LSTM that reads yesterday and then the calendar of the day ahead.
 
-    Called with (96, N, D); returns (48, N, 3), at each half hour of the second day the quantiles
-    of `LEVELS`.
+    Called with (96, N, D), as `step_inputs` gives it with D = 17; returns (48, N, 3), at each half
+    hour of the second day the quantiles of the levels 0.1, 0.5 and 0.9, not sorted.
+    D: inputs of a step. H: units.
     """
 
     def __init__(self, D: int, H: int) -> None:
@@ -132,9 +150,10 @@ class DayAhead(nn.Module):
 
 
 def pinball_loss(quantiles: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Mean pinball loss over `LEVELS`: `companion.forecast.pinball` on tensors.
+    """Mean pinball loss over the levels 0.1, 0.5 and 0.9: `companion.forecast.pinball` on tensors.
 
-    quantiles: (..., 3). targets: (...). Returns a scalar tensor.
+    quantiles: (..., 3). targets: (...).
+    Returns a scalar tensor, the mean over all numbers.
     """
     levels = torch.tensor(LEVELS, dtype=quantiles.dtype)
     over = targets[..., None] - quantiles
@@ -144,9 +163,12 @@ def pinball_loss(quantiles: torch.Tensor, targets: torch.Tensor) -> torch.Tensor
 def train_day_ahead(
     x: torch.Tensor, y: torch.Tensor, seed: int, H: int = 32, epochs: int = 40, lr: float = 0.01
 ) -> DayAhead:
-    """A `DayAhead` trained with Adam on batches of 16 days, the rate rising and then falling.
+    """A `DayAhead` trained with Adam on batches of up to 16 days.
 
-    x: (96, N, D) float32 tensor. y: (48, N). seed: of first weights and order. Returns the net.
+    x: (96, N, D), float32. y: (48, N), float32. seed: of the first weights and the order of the
+    days. H: units. epochs: passes over the days. lr: the highest learning rate, to which it rises
+    in the first tenth of the training, and then falls.
+    Returns the net, in evaluation mode.
     """
     torch.manual_seed(seed)
     net, rng, B = DayAhead(x.shape[-1], H), np.random.default_rng(seed), 16
@@ -169,12 +191,14 @@ def lstm_examples(
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, float]:
     """What the net trains on and what it forecasts from, scaled on what is known.
 
-    series: (days, 96), demand and temperature side by side. split: `companion.forecast.Split`,
-    whose times are the days on whose last midnight a forecast is issued. Scaling is fitted on the
-    days up to the last target of training. future: whether the temperature of the day ahead is
-    read, which nobody knows.
-    Returns x (96, N, 17) and y (48, N) to train on, the deviations from the reference day; x to
-    forecast from, (96, M, 17), all float32 tensors; and the GW of one unit of y.
+    Scaling is fitted on the days up to the last target of training.
+    series: (days, 96), demand in GW and temperature in °C side by side. workday: bool (days,).
+    split: a `companion.forecast.Split`, whose times are the days at whose end a forecast of the
+    next day is issued, each at least 7. future: whether the temperature of the day ahead is read,
+    which nobody knows.
+    Returns x (96, N, 17) to train on; y (48, N), the scaled deviations from the reference day; x
+    to forecast from, (96, M, 17), all three float32 tensors; and how many GW one unit of y is.
+    Raises ValueError as `reference_days`.
     """
     known = series[: split.train[-1] + 2]
     scalings = [fit_scaling(part.ravel()) for part in (known[:, :STEPS], known[:, STEPS:])]
@@ -193,9 +217,13 @@ def lstm_examples(
 def lstm_forecasts(
     series: Array, workday: Array, split: Split, seed: int, future: bool = False, **settings: Any
 ) -> tuple[Array, DayAhead]:
-    """Quantiles (M, 48, 3), in the units of demand, for the days after split.test; and the net.
+    """Quantiles of the demand of the days after split.test, and the net that gives them.
 
-    Arguments as for `lstm_examples` and `train_day_ahead`.
+    series, workday, split, future: as of `lstm_examples`. seed: as of `train_day_ahead`.
+    settings: H, epochs and lr of `train_day_ahead`.
+    Returns float64 (M, 48, 3), in GW, of the levels 0.1, 0.5 and 0.9, sorted, and the trained
+    `DayAhead`.
+    Raises ValueError as `reference_days`.
     """
     x, y, new, unit = lstm_examples(series, workday, split, future)
     net = train_day_ahead(x, y, seed, **settings)

@@ -21,8 +21,8 @@ NO_LABEL = -1  # of a frame that neither the loss nor the error counts
 class Window(torch.nn.Module):
     """Label a frame from n frames before it, itself and n after it, by a feed-forward network.
 
-    D: numbers in a frame. K: classes. H: units of the hidden layer; 0 for no hidden layer, which
-    makes the model linear.
+    D: numbers in a frame. K: classes. n: frames on each side, at least 0. H: units of the hidden
+    layer; 0 for no hidden layer, which makes the model linear.
     Raises ValueError unless n is at least 0.
     """
 
@@ -46,8 +46,9 @@ class Window(torch.nn.Module):
 class Recurrent(torch.nn.Module):
     """Label a frame from the hidden state of an LSTM, one way or both.
 
-    H: units of each direction. delay: frames that the network hears after a frame before it has
-    to label it; at the end it hears zeros.
+    D: numbers in a frame. K: classes. H: units of each direction. bidirectional: whether a second
+    LSTM reads from the end. delay: how many more frames the network hears before it has to label
+    a frame; behind the last frame it hears zeros.
     Raises ValueError unless delay is at least 0.
     Source: Graves and Schmidhuber (2005), for both directions and for the delay.
     """
@@ -76,18 +77,19 @@ def labelled(
 ) -> Batches:
     """Batches for `companion.train.fit` and the networks here.
 
-    recordings: N float arrays (T_k, D). labels: N whole-number arrays (T_k,), NO_LABEL where a
-    frame does not count. B: recordings in a batch. seed: of the order, as for `padded`, and of the
-    noise. noise: standard deviation of what is added to every number of a frame, drawn anew in
-    every epoch, so that a network learns no recording by heart.
-    Returns a function of the epoch. It yields pairs ((x, lengths), y), y (T, B).
+    recordings: N float32 arrays (T_k, D), N ≥ 1. labels: N int64 arrays (T_k,), NO_LABEL, -1,
+    where a frame does not count. B: recordings in a batch. seed: of the order, as for
+    `companion.data.padded`, and of the noise. noise: standard deviation of what is added to every
+    number of a frame, drawn anew in every epoch, so that a network learns no recording by heart.
+    Returns a function of the epoch. It yields pairs ((x, lengths), y): x (T, B, D), T being the
+    longest of the batch, lengths (B,), and y (T, B), NO_LABEL behind the end of a recording.
     Raises ValueError where a recording has not one label a frame, and as `padded` does.
     """
     for x, y in zip(recordings, labels, strict=True):
         if len(x) != len(y):
             raise ValueError(f"labels must be one a frame, got {len(y)} for {len(x)} frames")
-    filled = pad_sequence([torch.as_tensor(y) for y in labels], padding_value=NO_LABEL)
     batches = padded(recordings, range(len(labels)), B, seed)
+    filled = pad_sequence([torch.as_tensor(y) for y in labels], padding_value=NO_LABEL)
 
     def batches_with_labels(epoch):
         rng = np.random.default_rng([seed or 0, epoch, 1])
@@ -102,7 +104,10 @@ def labelled(
 
 
 def loss(logits: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, int]:
-    """Cross-entropy in nats, summed over the frames that count, and their number."""
+    """Cross-entropy in nats, summed over the frames that count, and their number.
+
+    logits: (T, B, K). y: int64 (T, B), NO_LABEL, -1, where a frame does not count.
+    """
     total = F.cross_entropy(
         logits.flatten(0, 1), y.flatten(), ignore_index=NO_LABEL, reduction="sum"
     )
@@ -111,7 +116,12 @@ def loss(logits: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, int]:
 
 @torch.no_grad()
 def posteriors(model: torch.nn.Module, recordings: Sequence[Array], B: int = 64) -> list[Array]:
-    """Probabilities of the classes in every frame: a list of float32 arrays (T_k, K)."""
+    """Probabilities of the classes in every frame: a list of float32 arrays (T_k, K).
+
+    model: one of the networks here; it is left in evaluation mode. recordings: float32 arrays
+    (T_k, D), at least one. B: how many the model reads at a time.
+    Raises ValueError as `companion.data.padded`.
+    """
     model.eval()
     found = []
     for (x, lengths), _ in padded(recordings, range(len(recordings)), B)(0):

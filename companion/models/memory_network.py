@@ -1,9 +1,10 @@
 """Networks that read a story and answer a question about it. Needs PyTorch.
 
-Both are called with a pair (rows, lengths), as `companion.data.padded` makes it of the arrays of
-`companion.tasks.stories.numbered`: rows (S, B, W), the sentences and then the question, filled up
-with 0; lengths (B,), rows of each story with its question. Both return logits (B, K + 1) of the
-answer, over the numbers of all K words and 0.
+`MemoryNetwork` and `Reader` are called with a pair (rows, lengths), as `companion.data.padded`
+makes it of the arrays of `companion.tasks.stories.numbered`: rows (S, B, W), words' numbers of
+the sentences and then of the question, filled up with 0; lengths (B,), how many rows a story has
+with its question. They return logits (B, K + 1) of the answer, over 0 and the numbers of all K
+words.
 """
 
 import torch
@@ -17,11 +18,13 @@ from companion.nn import LSTM
 class MemoryNetwork(nn.Module):
     """Look at the sentences of a story `hops` times, each time with a question that has changed.
 
-    K: words. D: size of a vector. hops: at least 1. sentences: the longest story.
-    Every sentence is one vector of the memory. A hop gives it a weight by its product with the
-    question's vector u, and adds the weighted mean of the sentences' second vectors to u.
+    Every sentence is one vector of the memory. A hop gives it a weight, by the softmax of its
+    product with the question's vector u, and adds the weighted mean of the sentences' second
+    vectors to u. While the attribute `linear` is set, training leaves out the softmax of the
+    weights: the linear start.
+    K: number of words. D: size of a vector. hops: at least 1. sentences: how many the longest
+    story may have.
     Raises ValueError for hops below 1; in a call, for a story with too many sentences.
-    While `linear` is set, training leaves out the softmax of the weights: the linear start.
     Source: Sukhbaatar et al. (2015): adjacent weights, position encoding, temporal encoding and
     linear start, without their random noise in time.
     """
@@ -41,7 +44,10 @@ class MemoryNetwork(nn.Module):
         return self.look(batch)[0]
 
     def look(self, batch: tuple[torch.Tensor, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Logits, and the weights of all rows in every hop, (hops, S, B): 0 but for sentences."""
+        """Logits (B, K + 1), and the weights of all rows in every hop, (hops, S, B).
+
+        Weights of the question and of the filling are 0.
+        """
         rows, lengths = batch
         age = lengths - 2 - torch.arange(len(rows))[:, None]  # 0 for the newest sentence
         if age.max() >= len(self.ages[0]):
@@ -80,7 +86,7 @@ def sentence_vectors(words: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
 class Reader(nn.Module):
     """An LSTM that reads the story and the question word by word, and answers after the last one.
 
-    K: words. D: size of a word's vector. H: units.
+    K: number of words. D: size of a word's vector. H: units.
     """
 
     def __init__(self, K: int, D: int, H: int) -> None:

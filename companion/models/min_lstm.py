@@ -32,9 +32,10 @@ class _Scan(torch.autograd.Function):
 def torch_scan(a: torch.Tensor, b: torch.Tensor, h0: torch.Tensor) -> torch.Tensor:
     """All states of h_t = a_t ⊙ h_{t-1} + b_t, with a hand-derived backward pass.
 
+    All three arguments are tensors on the CPU, all float32 or all float64. The result can be
+    differentiated any number of times.
     a, b: factors, of any sign, and summands, (T, B, H). h0: first state (B, H).
-    All three are tensors of float32 or float64 on the CPU.
-    Returns the states after each step, (T, B, H). Can be differentiated any number of times.
+    Returns the states after each step, (T, B, H).
     Raises ValueError naming the argument that does not fit, what it is and what is wanted.
     """
     if b.ndim != 3:
@@ -52,8 +53,10 @@ def torch_scan(a: torch.Tensor, b: torch.Tensor, h0: torch.Tensor) -> torch.Tens
 class MinLSTM(torch.nn.Module):
     """A layer of minLSTM: h_t = f' ⊙ h_{t-1} + i' ⊙ g, with gates that see only x_t.
 
-    D: number of inputs. H: number of units. Parameters are those of `companion.min_lstm`, under
-    the same names: weight_ih (3H, D) and bias_ih (3H,), in blocks of H rows for i, f and g.
+    f' = f / (f + i) and i' = i / (f + i), as in `companion.min_lstm`. Parameters are those of
+    that module, under the same names: weight_ih (3H, D) and bias_ih (3H,), in blocks of H rows
+    for i, f and g.
+    D: number of inputs. H: number of units.
     Source: Feng et al. (2024), section 3.2.
     """
 
@@ -66,7 +69,12 @@ class MinLSTM(torch.nn.Module):
     def forward(
         self, xs: torch.Tensor, h0: torch.Tensor | None = None
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Run over xs (T, B, D) from h0 (B, H), or zeros; returns ys (T, B, H) and h (B, H)."""
+        """Run over a batch of sequences.
+
+        xs: (T, B, D). h0: the first h (B, H); None means zeros.
+        Returns ys (T, B, H) and the last h (B, H).
+        Raises ValueError as `torch_scan`, and for xs of another shape.
+        """
         if xs.ndim != 3 or xs.shape[2] != self.D:
             raise ValueError(f"xs must have shape (T, B, {self.D}), got {tuple(xs.shape)}")
         ai, af, g = F.linear(xs, self.weight_ih, self.bias_ih).chunk(3, -1)

@@ -18,7 +18,7 @@ from companion.types import Array
 
 
 def ngrams(words: Sequence[str], n: int) -> list[str]:
-    """All runs of 1 to n words of a list, each joined by spaces."""
+    """All runs of 1 to n words of a list, each joined by spaces: first the words, then pairs, …"""
     return [
         " ".join(words[start : start + size])
         for size in range(1, n + 1)
@@ -27,9 +27,10 @@ def ngrams(words: Sequence[str], n: int) -> list[str]:
 
 
 def counter(n: int) -> CountVectorizer:
-    """What turns lists of words into a sparse array, 1 where a text has a run of 1 to n words.
+    """What turns N lists of words into a sparse array (N, K), 1 where a text has a run of words.
 
-    A `CountVectorizer`: fit_transform(texts) for those that are trained on, then transform(texts).
+    n: the most words of a run. Returns scikit-learn's `CountVectorizer`: fit_transform(texts), for
+    the texts that are trained on, finds their K different runs; then transform(texts) for others.
     """
     analyzer = partial(ngrams, n=n)
     return CountVectorizer(analyzer=analyzer, binary=True, dtype=np.float32)
@@ -38,9 +39,12 @@ def counter(n: int) -> CountVectorizer:
 def naive_bayes(X: csr_matrix, y: ArrayLike) -> tuple[Array, float]:
     """Multinomial naive Bayes with one added to every count, as weights (K,) and a bias.
 
-    X: (N, K), as of `counter`. y: (N,), 1 for friendly and 0. A text scores X @ weights + bias,
-    the log of how many times as likely "friendly" is; a weight is the log of the ratio of a run's
-    share of the friendly texts' runs to its share of the others'.
+    A text scores X @ weights + bias, the logarithm of how many times as likely "friendly" is as
+    "not friendly". A weight is log(p / q): p is a run's share of all runs in the friendly texts, q
+    its share in the others.
+    X: (N, K), as of `counter`. y: (N,), 1 for a friendly text and 0 for another; there must be
+    some of each.
+    Returns the weights, float64 (K,), and the bias.
     """
     friendly = np.asarray(y, bool)
     counts = [1 + np.asarray(X[part].sum(0), np.float64)[0] for part in (friendly, ~friendly)]
@@ -52,11 +56,13 @@ def naive_bayes(X: csr_matrix, y: ArrayLike) -> tuple[Array, float]:
 def nbsvm(X: csr_matrix, y: ArrayLike, C: float = 1.0, beta: float = 0.25) -> tuple[Array, float]:
     """A support vector machine on features times their naive Bayes weights: weights and a bias.
 
-    X, y: as of `naive_bayes`. C: the less, the smaller the machine's weights are kept. beta: 1 for
-    the machine alone; below, its weights are drawn towards one size for all, which alone would
-    be naive Bayes without its bias. The bias is 0: as in the authors' code, github.com/sidaw/nbsvm,
-    the machine is trained without. One that is trained fits the machine's weights, not the mix.
-    Source: Wang and Manning (2012), whose C and beta these are.
+    The bias is 0: as in the authors' code, github.com/sidaw/nbsvm, the machine is trained without.
+    One that is trained would fit the machine's weights, not the mix.
+    X, y: as of `naive_bayes`. C: the less, the smaller the machine's weights are kept. beta: 1
+    takes the machine's weights as they are; below 1 they are mixed with their mean size, the same
+    for all features; at 0 that alone is left, which is naive Bayes without its bias.
+    Returns the weights, float64 (K,), and 0.0; a text scores X @ weights, above 0 if friendly.
+    Source: Wang and Manning (2012), whose C and beta are the defaults.
     """
     ratio, _ = naive_bayes(X, y)
     machine = LinearSVC(C=C, fit_intercept=False, random_state=0, max_iter=2000)

@@ -13,9 +13,9 @@ def properties(text: str) -> Params:
     """What is so just after each character of a play: a dict name -> float64 of shape (T,).
 
     1 or 0: "stage direction", inside [ ]; "speaker", inside a name in capitals before a colon, on
-    a line of its own; "vowel", the character itself; "word", the character is a letter or '.
+    a line of its own; "vowel", the character is one; "word", the character is a letter or `'`.
     Numbers: "line", characters since the last line break; "speech", characters since the last
-    blank line. What needs more than the T characters given is counted from their beginning.
+    blank line. Before the first of them they are counted from the beginning of the text.
     """
     found = {name: np.zeros(len(text)) for name in ("stage direction", "speaker")}
     for match in re.finditer(r"\[[^\]]*", text):
@@ -30,8 +30,9 @@ def properties(text: str) -> Params:
 
 
 def places(text: str) -> Params:
-    """To what does the next character belong? A dict name -> bool of shape (T - 1,), as of `bits`.
+    """To what does the next character belong? A dict name -> bool of shape (T - 1,).
 
+    Entry k is about character k + 1, as entry k of `companion.models.characters.bits` is.
     "stage direction": [ is open, the ] itself included; "name": a speaker's; "line end": the line
     break after a spoken line, which does not end with : or ]; "other": none of the three.
     """
@@ -47,9 +48,10 @@ def places(text: str) -> Params:
 def hold(model: Characters, unit: int, value: float) -> tuple[Characters, State]:
     """The model with the memory of one unit held at a value, and the state to start from.
 
-    model: `companion.models.characters.Characters`. unit: 0 … H-1. Its input gate is shut and its
-    forget gate open for good, so that the cell state, `value` at the start, stays there; its
-    output gate goes on as before. Returns (Characters, state); nothing given is changed.
+    The unit's input gate is shut and its forget gate open for good, so that its cell state, which
+    is `value` at the start, stays there; its output gate goes on as before.
+    model: a `companion.models.characters.Characters`. unit: 0 … H - 1. value: a finite number.
+    Returns a new `Characters`, and the state (h, c), each (1, H), zero but for the value.
     Raises ValueError for a unit that the model lacks, or a value that is not finite.
     """
     H = model.params["weight_hh"].shape[1]
@@ -69,9 +71,10 @@ def hold(model: Characters, unit: int, value: float) -> tuple[Characters, State]
 
 
 def correlations(values: Array, wanted: Array) -> Array:
-    """Pearson's correlation of every unit with a property, or each of P; 0 for what never changes.
+    """Pearson's correlation of every unit with one property, or with each of P.
 
-    values: (T, H), one trace a unit. wanted: (T,) or (P, T). Returns (H,) or (P, H), float64.
+    values: (T, H), one trace a unit. wanted: the property, (T,), or the properties, (P, T).
+    Returns float64 (H,) or (P, H), 0 where the unit or the property never changes.
     Raises ValueError unless both have the same T ≥ 2.
     """
     fits = values.ndim == 2 and wanted.ndim in (1, 2) and wanted.shape[-1] == len(values)

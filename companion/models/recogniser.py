@@ -21,8 +21,10 @@ from companion.types import Array, Batches
 class Recogniser(torch.nn.Module):
     """Frames of D numbers to log-probabilities of K classes: layers of H units each way.
 
-    Call it with a pair (x, lengths), x (T, B, D) filled up to the longest and lengths (B,); it
-    returns log-probabilities (T, B, K), of which only the first lengths[b] steps of b count.
+    Called with a pair (x, lengths), x (T, B, D) filled up to the longest and lengths (B,); returns
+    log-probabilities (T, B, K), of which only the first lengths[b] steps of sequence b count.
+    D: numbers in a frame. K: classes, the blank included, which is class 0. H: units of each
+    direction. layers: how many stand on one another.
     Source: Graves, Fernández, Gomez and Schmidhuber (2006), section 5.
     """
 
@@ -38,10 +40,12 @@ class Recogniser(torch.nn.Module):
 def both_ways(lstm: torch.nn.LSTM, x: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
     """Outputs (T, B, 2H) of a bidirectional LSTM on a filled batch, as if it had been packed.
 
-    lstm: a `torch.nn.LSTM`. x: (T, B, D). lengths: (B,). Steps after a length mean nothing.
     PyTorch runs a packed batch without its fused kernel for CPUs. So each direction reads the
     batch as it is, the second one with every sequence turned round within its own length: what
-    comes after it is read last, and changes nothing before.
+    comes after it is read last, and changes nothing before. Outputs after the end of a sequence
+    mean nothing.
+    lstm: a bidirectional `torch.nn.LSTM` with biases, time first; its dropout is left out.
+    x: (T, B, D). lengths: (B,).
     """
     t = torch.arange(len(x), device=x.device)[:, None]
     turned = torch.where(t < lengths.to(x.device), lengths.to(x.device) - 1 - t, t)[..., None]
@@ -59,9 +63,11 @@ def both_ways(lstm: torch.nn.LSTM, x: torch.Tensor, lengths: torch.Tensor) -> to
 
 
 def joined(frames: Array, n: int) -> Array:
-    """Every n frames as one of n times as many numbers: (T, D) to (ceil(T / n), n·D).
+    """Every n frames as one of n times as many numbers.
 
-    Fewer steps are faster, and a word needs only one. The last is filled up with the last frame.
+    Fewer steps are faster, and a word needs only one.
+    frames: (T, D). n: frames that become one.
+    Returns (ceil(T / n), n·D); the last row is filled up with the last frame.
     Raises ValueError for no frame or n below 1.
     """
     if n < 1 or not len(frames):
@@ -81,10 +87,12 @@ def transcribed(
 ) -> Batches:
     """Batches for `companion.train.fit`, with `batch_dim=(1, 0)`, and for `Recogniser`.
 
-    recordings: N float arrays (T_k, D). transcripts: N sequences of classes, whole numbers above
-    0, each of at least one. B: recordings in a batch. seed: of the order, as for `padded`.
-    Returns a function of the epoch. It yields pairs ((x, lengths), (y, lengths, lengths of y)),
-    y (B, U) being filled up with blanks, U the length of the longest transcript.
+    recordings: N float32 arrays (T_k, D), N ≥ 1. transcripts: N sequences of classes, whole
+    numbers above 0, each of at least one. B: recordings in a batch. seed: of the order, as for
+    `companion.data.padded`.
+    Returns a function of the epoch. It yields pairs ((x, lengths), (y, lengths, lengths of y)):
+    x (T, B, D) and lengths (B,) as of `padded`; y int64 (B, U), the transcripts filled up with
+    blanks, U being the length of the longest of all N; lengths of y (B,).
     Raises ValueError as `padded` does, and for a transcript that is empty or holds a blank.
     """
     y = [torch.as_tensor(transcript) for transcript in transcripts]
@@ -95,8 +103,8 @@ def transcribed(
             f"got {transcripts[bad[0]]} as number {bad[0]}"
         )
     many = torch.tensor([len(transcript) for transcript in y])
-    filled = torch.nn.utils.rnn.pad_sequence(y, batch_first=True, padding_value=BLANK)
     batches = padded(recordings, np.arange(len(y)), B, seed)
+    filled = torch.nn.utils.rnn.pad_sequence(y, batch_first=True, padding_value=BLANK)
 
     def labelled(epoch):
         for (x, lengths), number in batches(epoch):
@@ -108,10 +116,11 @@ def transcribed(
 def loss(
     log_probs: torch.Tensor, y: tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 ) -> tuple[torch.Tensor, int]:
-    """Mean over the recordings of minus the log-probability of the transcript, in nats.
+    """Minus the log-probability of the transcripts in nats, summed, and the number of recordings.
 
-    log_probs: (T, B, K). y: as `transcribed` gives it. A recording that is too short for its
-    transcript adds nothing.
+    A recording that is too short for its transcript adds nothing to the sum.
+    log_probs: (T, B, K), as of `Recogniser`. y: as `transcribed` gives it.
+    Returns a scalar tensor and B.
     """
     labels, lengths, many = y
     total = F.ctc_loss(log_probs, labels, lengths, many, BLANK, reduction="sum", zero_infinity=True)
@@ -122,7 +131,12 @@ def loss(
 def log_probabilities(
     model: torch.nn.Module, recordings: Sequence[Array], B: int = 64
 ) -> list[Array]:
-    """What the model says of each recording: a list of float64 arrays (T_k, K), in their order."""
+    """Log-probabilities of the classes at each step of each recording.
+
+    model: a `Recogniser`; it is left in evaluation mode. recordings: float32 arrays (T_k, D).
+    B: how many the model reads at a time.
+    Returns a list of float64 arrays (T_k, K), in the order of the recordings.
+    """
     model.eval()
     found = []
     for start in range(0, len(recordings), B):
@@ -136,5 +150,9 @@ def log_probabilities(
 def greedy(
     model: torch.nn.Module, recordings: Sequence[Array], B: int = 64
 ) -> list[tuple[int, ...]]:
-    """The transcript of each recording by best path: a list of tuples of classes."""
+    """The transcript of each recording by `companion.decode.ctc_greedy`: tuples of classes.
+
+    Arguments as of `log_probabilities`.
+    Returns a list of tuples, in the order of the recordings; a tuple may be empty.
+    """
     return [ctc_greedy(log_p).tokens for log_p in log_probabilities(model, recordings, B)]

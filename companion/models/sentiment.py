@@ -1,4 +1,9 @@
-"""Is a review friendly? Networks that read its words, and what they need to be trained."""
+"""Is a review friendly? Networks that read its words, and what they need to be trained.
+
+`Bag` and `Reader` are called with a pair (x, lengths), as `companion.data.padded` makes it of the
+arrays of `numbered`: x (T, B), words' numbers filled up with PADDING, 0, and lengths (B,). Needs
+PyTorch.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +26,8 @@ PADDING, UNKNOWN = 0, 1  # numbers that stand for no word
 class Bag(nn.Module):
     """The mean of the vectors of a review's words, and a linear layer: order does not count.
 
-    vectors: (K, D), the first values of the vectors, which are trained further. dropout: share of
-    the numbers of the mean that are dropped while training.
+    vectors: (K, D), such as `first_vectors` gives them, where the training of the words' vectors
+    begins. dropout: share of the numbers of the mean that are dropped while training.
     """
 
     def __init__(self, vectors: Array, dropout: float = 0.0) -> None:
@@ -41,10 +46,11 @@ class Bag(nn.Module):
 class Reader(nn.Module):
     """An LSTM that reads the words of a review, and a linear layer.
 
-    vectors, dropout: as of `Bag`; words' vectors and what the linear layer reads are dropped.
-    H: units, in each direction. bidirectional: a second LSTM reads from the end. pool: "last"
-    scores the state after the last word (of the second LSTM, after the first word), "mean" the
-    mean of the states after each word.
+    vectors: as of `Bag`. dropout: share of the numbers of the words' vectors, and of what the
+    linear layer reads, that are dropped while training. H: units in each direction.
+    bidirectional: whether a second LSTM reads from the end. pool: "last" scores the state after
+    the last word (of the second LSTM, after the first word), "mean" the mean of the states after
+    each word.
     Raises ValueError for another pool.
     """
 
@@ -79,7 +85,9 @@ class Reader(nn.Module):
     def running(self, numbers: ArrayLike) -> Array:
         """The score after each word of one review: what it would be if the review ended there.
 
-        numbers: T numbers of words. Returns float32 of shape (T,).
+        Dropout is left out.
+        numbers: T numbers of words, T ≥ 1.
+        Returns float32 of shape (T,).
         Raises ValueError for a bidirectional reader, which has to know the end.
         """
         if self.lstm.bidirectional:
@@ -91,7 +99,10 @@ class Reader(nn.Module):
 
 
 def embedding(vectors: Array) -> nn.Embedding:
-    """A layer that gives each number its vector, zero for PADDING; the vectors are trained."""
+    """A layer that gives each number its vector, zero for PADDING; the vectors are trained.
+
+    vectors: (K, D), copied; row 0, that of PADDING, is set to zero and stays so.
+    """
     K, D = vectors.shape
     layer = nn.Embedding(K, D, padding_idx=PADDING)
     with torch.no_grad():
@@ -101,23 +112,31 @@ def embedding(vectors: Array) -> nn.Embedding:
 
 
 def loss(scores: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """Mean cross-entropy of scores (B,) with labels (B,), 1 for a friendly review."""
+    """Mean cross-entropy, in nats, of scores (B,) with labels y (B,), 1 for a friendly review."""
     return nn.functional.binary_cross_entropy_with_logits(scores, y.to(scores.dtype))
 
 
 def vocabulary(texts: Iterable[Iterable[str]], K: int) -> dict[str, int]:
-    """Numbers of the K - 2 most frequent words of texts that are trained on: a dict.
+    """Numbers of the K - 2 most frequent words of texts that are trained on.
 
-    texts: lists of words. 0 and 1 are PADDING and UNKNOWN; of equally frequent words those that
-    come first in the alphabet are taken first.
+    texts: lists of words. K: how many numbers there are in all, PADDING, 0, and UNKNOWN, 1,
+    included; at least 2.
+    Returns a dict from word to number, 2 for the most frequent; of equally frequent words the
+    first in the alphabet comes first. Where there are fewer words it is shorter.
     """
+    if K < 2:
+        raise ValueError(f"K must be at least 2, for PADDING and UNKNOWN, got {K}")
     counts = Counter(word for text in texts for word in text)
     ranked = sorted(counts, key=lambda word: (-counts[word], word))
     return {word: k for k, word in enumerate(ranked[: K - 2], start=2)}
 
 
 def numbered(texts: Iterable[Iterable[str]], vocabulary: Mapping[str, int]) -> list[Array]:
-    """Lists of words as arrays int64 (T,); UNKNOWN stands for other words and for no word."""
+    """Each list of words as an int64 array (T,) of their numbers.
+
+    texts: lists of words. vocabulary: as of `vocabulary`. A word that is not in it has the number
+    UNKNOWN, 1; an empty list becomes one UNKNOWN.
+    """
     return [
         np.array([vocabulary.get(word, UNKNOWN) for word in text] or [UNKNOWN]) for text in texts
     ]
@@ -126,9 +145,12 @@ def numbered(texts: Iterable[Iterable[str]], vocabulary: Mapping[str, int]) -> l
 def first_vectors(
     vocabulary: Mapping[str, int], D: int, rng: np.random.Generator, glove: Vectors | None = None
 ) -> Array:
-    """First vectors (K, D) for `embedding`, float32: normal of deviation 0.1, or those of GloVe.
+    """First vectors for `embedding`: drawn from a normal distribution, or those of GloVe.
 
-    glove: a `companion.data.Vectors` with D numbers a word; words that it lacks are drawn.
+    vocabulary: as of `vocabulary`, K - 2 words. D: size of a vector. rng: what vectors are drawn
+    with, of mean 0 and standard deviation 0.1. glove: what `companion.data.load_glove` returns,
+    or the like with D numbers a word; words that it lacks are drawn. None draws all.
+    Returns float32 (K, D), row k being the vector of number k.
     """
     vectors = 0.1 * rng.standard_normal((len(vocabulary) + 2, D)).astype(np.float32)
     if glove is not None:

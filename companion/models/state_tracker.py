@@ -11,15 +11,18 @@ POSITIONS = ("none", "rotary")
 
 
 class Recurrent(nn.Module):
-    """One layer of companion.nn, "lstm" or "rnn", and a linear readout.
+    """One layer of `companion.nn`, an LSTM or a plain RNN, and a linear readout.
 
     The LSTM starts with a forget bias of 1. The RNN starts with an orthogonal recurrent matrix and
-    no biases: as torch draws its weights, it seldom learns what this is for.
+    biases of zero: with weights as torch draws them it seldom learns to track a state.
     Called with xs (T, B, D), returns logits (T, B, K).
+    cell: "lstm" or "rnn". D: inputs. H: units. K: outputs.
     """
 
     def __init__(self, cell: str, D: int, H: int, K: int) -> None:
         super().__init__()
+        if cell not in ("lstm", "rnn"):
+            raise ValueError(f"cell must be 'lstm' or 'rnn', got {cell!r}")
         self.layer = LSTM(D, H, forget_bias=1.0) if cell == "lstm" else RNN(D, H)
         self.readout = nn.Linear(H, K)
         if cell == "rnn":
@@ -34,11 +37,13 @@ class Recurrent(nn.Module):
 class Stack(nn.Module):
     """Blocks that mix over time and then think at every step, with residuals and layer norms.
 
-    mixer: "min_lstm"; "positive" or "signed", a `Diagonal` with factors in (0, 1) or (-1, 1); or a
-    kind of position in `POSITIONS`, which is causal attention. A learned vector stands before the
-    first input, so that a state can begin at something, and attention has something to look at
-    that is always there.
+    A learned vector stands before the first input, so that a state can begin at something, and
+    attention has something to look at that is always there.
     Called with xs (T, B, D), returns logits (T, B, K).
+    mixer: what mixes over time. "min_lstm" is `MinLSTM`; "positive" or "signed" is a `Diagonal`
+    with factors in (0, 1) or (-1, 1); "none" or "rotary" is causal `Attention` with this kind of
+    position. D: inputs. H: numbers in a block, for attention a multiple of 8. K: outputs.
+    depth: number of blocks.
     Raises ValueError for another mixer.
     """
 
@@ -62,7 +67,11 @@ class Stack(nn.Module):
 
 
 def make_mixer(name: str, H: int) -> nn.Module:
-    """The layer of a `Stack` that mixes over time: (T, B, H) to (T, B, H)."""
+    """The layer of a `Stack` that mixes over time, called with (T, B, H) and returning the same.
+
+    name: a mixer, as of `Stack`.
+    Raises ValueError for another name.
+    """
     if name in POSITIONS:
         return Attention(H, name)
     if name == "min_lstm":
@@ -74,7 +83,11 @@ def make_mixer(name: str, H: int) -> nn.Module:
 
 
 class Gated(nn.Module):
-    """The outputs of a recurrent layer, without its last state, times a gate, then projected."""
+    """The outputs of a recurrent layer, times a gate of the same input, then projected.
+
+    Called with xs (T, B, H), returns (T, B, H).
+    layer: called as layer(xs) -> (ys, state), all of H numbers a step; the state is dropped.
+    """
 
     def __init__(self, layer: nn.Module, H: int) -> None:
         super().__init__()
@@ -87,8 +100,9 @@ class Gated(nn.Module):
 class Diagonal(nn.Module):
     """A diagonal linear recurrence whose factor is read from the input: h_t = a_t h_(t-1) + b_t.
 
-    signed: a_t = tanh(...), in (-1, 1), else sigmoid(...), in (0, 1).
-    Called with xs (T, B, H), returns ys (T, B, H) and the last state.
+    a_t and b_t are linear in the input, a_t then squashed; the first state is zero.
+    Called with xs (T, B, H), T ≥ 1, returns ys (T, B, H) and the last state (B, H).
+    signed: a_t goes through tanh, to (-1, 1), if true, else through the sigmoid, to (0, 1).
     Source: Grazzi et al. (2025), who open the range of a_t to negative numbers.
     """
 
@@ -104,15 +118,19 @@ class Diagonal(nn.Module):
 
 
 class Attention(nn.Module):
-    """Causal self-attention of four heads, with one of two kinds of position.
+    """Causal self-attention, with one of two kinds of position.
 
-    "none": the order is known only through what comes later seeing more. "rotary": queries and
-    keys are turned by an angle that grows with the step (Su et al. 2021).
-    Called with xs (T, B, H), H a multiple of 8, returns (T, B, H).
+    Called with xs (T, B, H), returns (T, B, H).
+    H: a multiple of heads, with "rotary" of 2 · heads. position: "none", so that the order is
+    known only because later steps see more steps; or "rotary", queries and keys turned by an angle
+    that grows with the step. heads: how many look side by side.
+    Source: Su et al. (2021) for "rotary".
     """
 
     def __init__(self, H: int, position: str, heads: int = 4) -> None:
         super().__init__()
+        if position not in POSITIONS:
+            raise ValueError(f"position must be one of {POSITIONS}, got {position!r}")
         self.position, self.heads = position, heads
         self.inputs, self.out = nn.Linear(H, 3 * H), nn.Linear(H, H)
 
@@ -127,7 +145,13 @@ class Attention(nn.Module):
 
 
 def turned(x: torch.Tensor, base: float = 10_000.0) -> torch.Tensor:
-    """Pairs of x (..., T, 2n) turned by step times base^(-pair / n), as rotary positions do."""
+    """Pairs of numbers turned by an angle that grows with the step, as rotary positions do.
+
+    x: (..., T, 2n). Pair k, from 0, is made of the numbers k and n + k; at step t, from 0, it is
+    turned by t · base^(-k / n) radians. base: sets the slowest turn.
+    Returns a tensor of the shape of x.
+    Source: Su et al. (2021), who pair neighbouring numbers.
+    """
     T, half = x.shape[-2], x.shape[-1] // 2
     speed = base ** (-torch.arange(half, dtype=x.dtype, device=x.device) / half)
     angle = torch.arange(T, dtype=x.dtype, device=x.device)[:, None] * speed

@@ -33,10 +33,11 @@ class Memory(NamedTuple):
 class Translator(nn.Module):
     """Numbers of source words, and of the target words so far, to logits of the next one.
 
-    K: words of the source and of the target vocabulary, a pair. D: size of a word's vector.
-    H: units of encoder and decoder. attention: look at all outputs of the encoder, or the last.
-    dropout: share of the words' vectors and of the readout's inputs that training drops.
-    Batches are those of `companion.data.paired`.
+    Batches are those of `companion.data.pairs.paired`.
+    K: sizes of the source's and of the target's vocabulary, a pair. D: size of a word's vector.
+    H: units of encoder and decoder. attention: whether the decoder looks at all outputs of the
+    encoder, or at the last only. dropout: share of the numbers of the words' vectors, and of the
+    readout's inputs, that training drops.
     Sources: Sutskever, Vinyals and Le (2014); Bahdanau, Cho and Bengio (2015), with LSTM in place
     of their GRU, an encoder of one direction, and the plain readout of h.
     """
@@ -54,7 +55,11 @@ class Translator(nn.Module):
             self.score = nn.Linear(H, 1, bias=False)
 
     def forward(self, x: tuple[torch.Tensor, torch.Tensor, torch.Tensor]) -> torch.Tensor:
-        """x: source (S, B), lengths (B,) and read (T, B). Returns logits (T, B, K)."""
+        """Logits of each next word, the decoder reading the true ones before it.
+
+        x: source (S, B), lengths (B,) and read (T, B), START and the target's words.
+        Returns logits (T, B, K), K being the size of the target's vocabulary.
+        """
         source, lengths, read = x
         memory = self.encode(source, lengths)
         state, hs = memory.state, []
@@ -64,7 +69,7 @@ class Translator(nn.Module):
         return self.readout(self.dropout(torch.stack(hs)))
 
     def encode(self, source: torch.Tensor, lengths: torch.Tensor) -> Memory:
-        """Read sources (S, B) of these lengths (B,): a `Memory`."""
+        """Read sources, (S, B), filled up with PAD, of these lengths, (B,): a `Memory`."""
         words = self.dropout(self.source(source))
         ys, (h, c) = self.encoder(packed(words, lengths))
         ys, _ = pad_packed_sequence(ys, total_length=len(source))
@@ -74,7 +79,11 @@ class Translator(nn.Module):
     def decode(
         self, memory: Memory, state: Hidden, word: torch.Tensor
     ) -> tuple[Hidden, torch.Tensor | None]:
-        """One step: state (h, c), word (B, D); returns the new state and the weights (S, B)."""
+        """One step of the decoder.
+
+        memory: as of `encode`. state: (h, c), each (B, H). word: (B, D), vectors of the words read.
+        Returns the new state, and the weights of the attention (S, B), or None without attention.
+        """
         if self.attention:
             scores = self.score(torch.tanh(memory.keys + self.query(state[0])))[..., 0]
             weights = scores.masked_fill(memory.filling, -torch.inf).softmax(0)
@@ -86,7 +95,11 @@ class Translator(nn.Module):
     def log_probs(
         self, memory: Memory, state: Hidden, word: torch.Tensor
     ) -> tuple[torch.Tensor, Hidden, torch.Tensor | None]:
-        """What may come after these words' numbers (B,): log p (B, K), new state, weights."""
+        """What may come after a word; never PAD, START or UNKNOWN, whose probability is set to 0.
+
+        memory, state: as of `decode`. word: (B,), numbers of the words read.
+        Returns log-probabilities (B, K), the new state, and the weights as of `decode`.
+        """
         state, weights = self.decode(memory, state, self.target(word))
         logits = self.readout(state[0])
         logits[:, [PAD, START, UNKNOWN]] = -torch.inf  # no word of a translation
@@ -94,7 +107,10 @@ class Translator(nn.Module):
 
 
 def loss(logits: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, int]:
-    """Cross-entropy in nats, summed over the words, and how many there are; PAD is none."""
+    """Cross-entropy in nats, summed over the words, and how many there are; PAD is none.
+
+    logits: (T, B, K). y: int64 (T, B), the target's words and END.
+    """
     total = F.cross_entropy(logits.flatten(0, 1), y.flatten(), ignore_index=PAD, reduction="sum")
     return total, int((y != PAD).sum())
 
@@ -105,8 +121,10 @@ def translate(
 ) -> tuple[list[list[int]], torch.Tensor | None]:
     """The likeliest next word, again and again, for a whole batch: greedy search.
 
-    source (S, B), lengths (B,). Returns B lists of at most `limit` numbers, without END, and the
-    weights of the attention, (T, S, B), one row a word written, END included; None without.
+    model: is left in evaluation mode. source: (S, B), numbers of words, filled up with PAD.
+    lengths: (B,). limit: the most words to write, END included.
+    Returns B lists of words' numbers, without END, and the weights of the attention, (T, S, B), T
+    being the number of steps that the longest took; None without attention.
     Raises ValueError for a limit below 1.
     """
     if limit < 1:
@@ -130,9 +148,10 @@ def translate(
 def searcher(
     model: Translator, source: Sequence[int] | Array
 ) -> tuple[NextToken, tuple[Hidden, int]]:
-    """One sentence for `companion.decode.greedy` and `beam_search`: the pair (step, start).
+    """What `companion.decode.greedy` and `beam_search` need to translate one sentence.
 
-    source: the numbers of its words. The search ends with END.
+    model: is left in evaluation mode. source: the numbers of the sentence's words, at least one.
+    Returns the pair (step, start); the search's `end` is `companion.data.pairs.END`.
     """
     model.eval()
     with torch.no_grad():

@@ -23,8 +23,10 @@ LEAST = 0.05  # of the past standard deviation: no forecast is smaller
 def gaussian_loss(returns: Array, sd: Array | float) -> Array:
     """Minus the logarithm of the normal density, without its constant: log sd + r² / (2 sd²).
 
-    returns, sd: of one shape, or of two that broadcast. Returns losses of that shape; on average
-    they are smallest for the true standard deviation. Raises ValueError unless sd > 0.
+    On average it is smallest for the true standard deviation.
+    returns, sd: of one shape, or of two that broadcast.
+    Returns the loss of each return, of that shape.
+    Raises ValueError unless sd > 0 everywhere.
     """
     if not np.all(np.greater(sd, 0)):
         raise ValueError(f"sd must be above 0 everywhere, got {np.min(sd)}")
@@ -32,10 +34,10 @@ def gaussian_loss(returns: Array, sd: Array | float) -> Array:
 
 
 def ewma(returns: Array, decay: float, start: float = 1.0) -> Array:
-    """Running mean of squared returns, v = decay · v + (1 - decay) · r²; its root.
+    """The root of a running mean of squared returns, v = decay · v + (1 - decay) · r².
 
-    returns: (T,) or (T, D). decay: between 0 and 1. start: the variance before the first step.
-    Returns an array of the same shape; row t is the forecast issued at t.
+    returns: (T,) or (T, D). decay: between 0 and 1. start: v before the first step, a variance.
+    Returns an array of the same shape; row t is the forecast issued at t, a standard deviation.
     Source: J.P. Morgan's RiskMetrics (1996), where decay is 0.94.
     """
     return np.sqrt(_filtered((1 - decay) * returns**2, decay, start))
@@ -44,8 +46,10 @@ def ewma(returns: Array, decay: float, start: float = 1.0) -> Array:
 def ewma_forecasts(returns: Array, split: Split) -> Array:
     """`ewma` with the decay that had the smallest loss on the past, one for all series.
 
+    Decays of 0.85, 0.86 … 0.99 are tried.
     returns: (T, D). split: a `companion.forecast.Split`; what is known is as `past_of` has it.
-    Returns forecasts (M, D), issued at the times of `split.test`. Raises ValueError as `past_of`.
+    Returns forecasts (M, D), issued at the times of `split.test`, in units of the returns.
+    Raises ValueError as `past_of`.
     """
     known, sd = _scaled(returns, split)
     decays = np.arange(0.85, 0.995, 0.01)
@@ -55,9 +59,12 @@ def ewma_forecasts(returns: Array, split: Split) -> Array:
 
 
 def har_inputs(returns: Array, times: Array, days: Sequence[int] = (1, 5, 22, 40)) -> Array:
-    """Mean absolute return of the last few days, weeks and months, and falls alone; (N, D, 6).
+    """Mean absolute return over the last day, week, month and two months, and falls alone.
 
-    The falls, max(-r, 0), are averaged over the first two of `days`.
+    returns: (T, D). times: (N,), each at least max(days) - 1. days: over how many of the latest
+    days a mean is taken, each number one column. The falls, max(-r, 0), are averaged over the
+    first two of `days`.
+    Returns (N, D, 6) for four days: one column for each of `days`, then the two of the falls.
     Raises ValueError for times before the first `max(days)` returns are known.
     Source: Corsi (2009), there of realised volatility and over 1, 5 and 22 days.
     """
@@ -76,8 +83,9 @@ def har_inputs(returns: Array, times: Array, days: Sequence[int] = (1, 5, 22, 40
 def har_forecasts(returns: Array, split: Split) -> Array:
     """A linear regression of the next absolute return on `har_inputs`, one for all series.
 
-    Its forecasts are multiplied by one number, so that on the past a squared return is on average
-    the squared forecast. returns, split, result and errors as of `ewma_forecasts`.
+    Its forecasts are multiplied by one number, so that on the past (r / forecast)² is 1 on
+    average. Arguments, result and errors as of `ewma_forecasts`; and ValueError as `har_inputs`,
+    which needs training times of at least 39.
     """
     known, sd = _scaled(returns, split)
     x, y = har_inputs(known, split.train), known[split.train + 1]
@@ -89,10 +97,11 @@ def har_forecasts(returns: Array, split: Split) -> Array:
 
 
 def garch(returns: Array, theta: Sequence[float] | Array) -> Array:
-    """v = w + b · v + (a + c · [r < 0]) · r², of returns of variance about 1; its root.
+    """The root of v = w + b · v + (a + c · [r < 0]) · r²; [r < 0] is 1 for a fall, else 0.
 
-    returns: (T,) or (T, D). theta: (w, a, b, c). Returns an array of the same shape; row t is the
-    forecast issued at t.
+    returns: (T,) or (T, D), of a variance of about 1, since v is 1 before the first step.
+    theta: (w, a, b, c), none negative.
+    Returns an array of the same shape; row t is the forecast issued at t, a standard deviation.
     Source: Bollerslev (1986); with c, Glosten, Jagannathan and Runkle (1993).
     """
     w, a, b, c = theta
@@ -102,7 +111,8 @@ def garch(returns: Array, theta: Sequence[float] | Array) -> Array:
 def garch_forecasts(returns: Array, split: Split) -> Array:
     """`garch` with the parameters of smallest loss on the past, one set for all series.
 
-    returns, split, result and errors as of `ewma_forecasts`; RuntimeError if no minimum is found.
+    Arguments, result and errors as of `ewma_forecasts`; and RuntimeError if the search for the
+    smallest loss does not end.
     """
     known, sd = _scaled(returns, split)
 
@@ -123,13 +133,17 @@ def garch_forecasts(returns: Array, split: Split) -> Array:
 def past_of(returns: ArrayLike, train_times: Array) -> Array:
     """All that is known when a model is fitted: returns up to that after the last training time.
 
-    returns: (T, D). train_times: (N,), when the examples are issued, each about the next return.
-    Returns (T', D). Raises ValueError for another shape, times whose next return is not there,
-    fewer than 22 known returns, NaN or inf among them, or a series of zeros.
+    returns: (T, D). train_times: (N,), increasing, when the examples are issued, each about the
+    next return.
+    Returns the first train_times[-1] + 2 rows.
+    Raises ValueError for another shape, times whose next return is not there, fewer than 22 known
+    returns, NaN or inf among them, or a series of zeros.
     """
     returns = np.asarray(returns)
     if returns.ndim != 2:
         raise ValueError(f"returns must have shape (T, D), got {returns.shape}")
+    if not len(train_times):
+        raise ValueError("train_times must hold at least one time, got none")
     last = train_times[-1] + 1
     if not BURN_IN + 1 <= last < len(returns):
         raise ValueError(

@@ -2,7 +2,9 @@
 
 Their backward pass is the hand-derived one of `companion.cells`. On a CPU, in float32 and float64,
 they run the NumPy engine, with compiled loops where numba is installed; else torch operations, on
-a GPU as CUDA graphs. What records or transforms operations, such as torch.func, meets operations.
+a GPU as CUDA graphs. What records or transforms each operation, such as torch.func, is given torch
+operations, too. `ZoneoutLSTM` and `LayerNormLSTM` run torch operations alone, and autograd goes
+back.
 """
 
 from companion.engine.needed import needed

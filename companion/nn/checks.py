@@ -1,5 +1,6 @@
 """Arguments of a layer that do not fit get a ValueError: what it is, and what is wanted."""
 
+from math import isfinite
 from numbers import Integral, Real
 
 import numpy as np
@@ -31,6 +32,17 @@ def check_projection(size, cell, H):
     if not isinstance(size, Integral) or isinstance(size, bool) or not 0 <= int(size) < H:
         raise ValueError(f"proj_size must be a whole number from 0 to {H - 1}, got {size!r}")
     return int(size)
+
+
+def check_forget_bias(value, cell, bias):
+    """Raise a ValueError unless a layer, with or without biases, can have this forget_bias."""
+    if value is None:
+        return
+    if cell.forgets is None or not bias:
+        why = "a layer without biases" if cell.forgets else f"a {cell.name} layer"
+        raise ValueError(f"forget_bias must be None for {why}, got {value!r}")
+    if not isinstance(value, Real) or isinstance(value, bool) or not isfinite(value):
+        raise ValueError(f"forget_bias must be a finite number or None, got {value!r}")
 
 
 def check_nonlinearity(name):

@@ -11,15 +11,18 @@ from companion.params import gate
 def init_chrono_(layer: Layer | SingleCell, longest: int) -> None:
     """Set the biases of a layer's gates for memories of 2 to `longest` steps.
 
-    The gate that forgets gets b = log(u) with u uniform in (1, longest - 1), one u for a unit: for
-    x and h of 0 the unit then remembers over about u + 1 steps. The input gate of an LSTM gets -b.
-    Biases of other gates are left alone. b is in bias_ih, and bias_hh of these gates is 0.
-    longest: number of steps, more than 2. layer: it is changed in place.
-    Raises ValueError for a layer without biases or without a gate that forgets, or if a bias is
-    pruned or parametrized.
+    The gate that forgets gets the bias b = log(u) with u uniform in (1, longest - 1), drawn for
+    every unit: where x and h are 0 the unit then remembers over about u + 1 steps. The input gate
+    of an LSTM gets -b. Biases of other gates are left alone. b is in bias_ih, and bias_hh of these
+    gates is 0.
+    layer: of `companion.nn`, a layer or a single step; its biases are changed in place, in all
+    layers and directions.
+    longest: number of steps, more than 2.
+    Raises ValueError for a layer without biases or without a gate that forgets, for a bias that is
+    pruned or parametrized, or a `longest` of 2 or less.
     Source: Tallec and Ollivier (2018), section 2, the chrono initialization of an LSTM:
-    b_f = log(U([1, T_max - 1])), b_i = -b_f. One gate g that lets in and forgets by 1 - g, as in a
-    GRU, they give b_g = -log(U([T_min, T_max]) - 1): the same, with T_min = 2.
+    b_f = log(U([1, T_max - 1])), b_i = -b_f. Where one gate g lets in and 1 - g keeps, as in a GRU,
+    they give it b_g = -log(U([T_min, T_max]) - 1): the same, with T_min = 2.
     """
     cell = layer.cell
     if cell.forgets is None or not layer.bias:

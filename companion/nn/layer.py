@@ -12,6 +12,7 @@ from companion.nn import direct, torch_loops
 from companion.nn.batch_layout import Hidden, Input, layout_of, over_parts
 from companion.nn.checks import (
     autocast_dtype,
+    check_forget_bias,
     check_input,
     check_options,
     check_projection,
@@ -41,27 +42,41 @@ class Layer(TorchNames):
     """A recurrent network of one kind of cell, in layers, in one direction or in both.
 
     The arguments are those of torch.nn.LSTM, and so are input, output, names of parameters and
-    their first values; peepholes are p_i_l0 and so on.
-    proj_size: numbers of h, P, fewer than units: h = W_hr m, where m is what the cell puts out (the
-    recurrent projection r = W_rm m of Sak, Senior and Beaufays 2014); 0 is without. Not for a cell
-    such as the GRU that reads h elementwise. A step of the engine does 4 H² multiplications a
-    sequence then, and a call 4 H² P before; so an LSTM calls torch's own operator, which does
-    5 H P, where that is faster.
+    their first values; peepholes are p_i_l0 and so on, (H,).
+    input_size: number of inputs, D. hidden_size: number of units, H.
+    num_layers: how many layers lie on top of each other, each reading the h of the one below.
+    bias: whether there are bias_ih and bias_hh.
+    batch_first: whether input and output are (B, T, ·) instead of (T, B, ·); states stay as they
+    are.
+    dropout: probability with which a number that a layer hands to the one above is zero while
+    training; the others are multiplied by 1 / (1 - dropout).
+    bidirectional: whether a second network in every layer runs from the last step to the first.
+    proj_size: number P of values of h, fewer than units: h = W_hr m, where m is what the cell puts
+    out (the recurrent projection r = W_rm m of Sak, Senior and Beaufays 2014); 0 is without. Not
+    for a cell such as the RNN that has no state but h, nor for one such as the GRU that reads h
+    elementwise. For each sequence the engine then does 4 H² multiplications a step, and once a
+    call, before the first step, 4 H² P; torch's own operator does 5 H P a step, and an LSTM calls
+    it where that is faster.
+    device, dtype: of the parameters; None means torch's defaults.
     forget_bias: first bias of the gate that forgets (`Cell.forgets`; for a GRU the update gate),
-    bias_ih and bias_hh together; None leaves both random. 1 keeps memory open from the start
-    (Jozefowicz, Zaremba and Sutskever 2015).
+    the sum of bias_ih and bias_hh; None leaves both random. 1 keeps memory open from the start
+    (Jozefowicz, Zaremba and Sutskever 2015). Where the forget gate is 1 - i, the input gate's bias
+    is -forget_bias. An RNN, which forgets by no gate, and a layer without biases take None alone.
     recurrent_dropout: probability p with which each weight of weight_hh is zero, drawn once a call
     while training; the others are multiplied by 1 / (1 - p) (Merity, Keskar and Socher 2018,
     section 2, the weight-dropped LSTM, after the DropConnect of Wan et al. 2013).
-    compiled: whether to run compiled loops on a CPU where numba is installed, else plain NumPy.
-    They take up to torch.get_num_threads() threads, with the same results for every number; a
-    projection is multiplied by torch, whose last digits depend on it. One step alone of a GRU or
-    RNN, or of an LSTM in float64, is torch's own operator, too; its last digits may be others.
-    Raises ValueError naming the argument that does not fit, what it is and what is wanted.
+    compiled: True runs compiled loops on a CPU where numba is installed; False, and True without
+    numba, plain NumPy. Compiled loops take up to torch.get_num_threads() threads, and their results
+    do not depend on how many; torch multiplies a projection, and its last digits do. With True a
+    call of one step of a GRU or RNN, or of an LSTM in float64, runs torch's own operator; its last
+    digits may differ from those of the loops.
+    Raises ValueError naming the argument that does not fit, what it is and what is wanted; warns
+    of a dropout that does nothing, as there is one layer alone.
 
-    A subclass needs no more than a `cell`, which may be a `companion.Cell` of your own; what its
-    functions read from outside counts as it was when the class was made. If that changes, make the
-    class anew: compiled loops go on as they were, and all else raises a ValueError.
+    A subclass needs no more than a `cell`, which may be a `companion.Cell` of your own. What the
+    cell's functions read from outside, such as a global, counts as it was when the class was made.
+    If that changes, make the class anew: with the old class compiled loops go on with the old
+    value, and all else raises a ValueError.
     """
 
     input_size: int
@@ -99,9 +114,7 @@ class Layer(TorchNames):
         probabilities = dict(dropout=dropout, recurrent_dropout=recurrent_dropout)
         options = check_options(sizes, flags, probabilities)
         options["proj_size"] = check_projection(proj_size, self.cell, options["hidden_size"])
-        if forget_bias is not None and (self.cell.forgets is None or not bias):
-            why = "a layer without biases" if self.cell.forgets else f"a {self.cell.name} layer"
-            raise ValueError(f"forget_bias must be None for {why}, got {forget_bias!r}")
+        check_forget_bias(forget_bias, self.cell, bias)
         if dropout > 0 and num_layers == 1:
             warnings.warn(
                 f"dropout is between layers: with num_layers=1, {dropout} does nothing",
@@ -148,10 +161,13 @@ class Layer(TorchNames):
         """Run over a batch of sequences.
 
         input: (T, B, D); (B, T, D) with batch_first; (T, D) without a batch; or a PackedSequence.
-        hx: the first state, h0 or (h0, c0), each (layers · directions, B, H), without B if input
-        is without it; None means zeros. With a projection every h has P numbers in place of H.
+        Its dtype and device are those of the weights; under autocast any floating dtype will do.
+        hx: the first state, h0 or a tuple with one tensor for each of `cell.states`, such as
+        (h0, c0), each (layers · directions, B, H), without B if input is without it; None means
+        zeros. The forward direction of a layer comes before its reverse one.
         Returns the h of the last layer at every step, directions · H wide and else laid out like
-        input; and the last state in the form of hx.
+        input; and the last state in the form of hx, that of the reverse direction after it has read
+        the first step. With a projection every h, given or returned, has P numbers in place of H.
         Raises ValueError naming the argument that does not fit, what it is and what is wanted.
         """
         found = direct.of_layer(self, input, hx)
@@ -163,9 +179,11 @@ class Layer(TorchNames):
     def history(self, input: Input, hx: Hidden | None = None) -> dict[str, dict[str, Input]]:
         """Every gate and state at every step, as tensors that may enter a loss.
 
-        input, hx: as in a call; it takes longer than a call, since it runs torch operations.
+        input, hx: as in a call. This takes longer than a call, since it runs torch operations;
+        while training it draws dropout anew.
         Returns a dict from layer and direction, "l0", "l0_reverse", "l1" and so on, to a dict from
-        name, as of `companion.history`, to values H wide and else laid out like input.
+        name, as of `companion.history`, to values H wide and else laid out like input; with a
+        projection h is P wide. All but such an h are in float32 at least.
         """
         _, _, values = self._run(self._trace, input, hx)
         names = self.cell.states + self.cell.kept

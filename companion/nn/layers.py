@@ -12,6 +12,7 @@ class RNN(Layer):
     """Plain recurrent layer; drop-in for torch.nn.RNN. See `Layer`.
 
     nonlinearity: "tanh" or "relu".
+    The other arguments are those of `Layer`; proj_size must be 0, and forget_bias None.
     """
 
     cell = CELLS["rnn"]
@@ -65,24 +66,39 @@ class LSTM(Layer):
 
 
 class PeepholeLSTM(Layer):
-    """LSTM whose gates see the cell state (Gers et al. 2002). See `Layer`."""
+    """LSTM whose gates see the cell state (Gers et al. 2002). See `Layer`.
+
+    Its peepholes are p_i, p_f and p_o: i and f see the cell state of the step before, o the new
+    one.
+    """
 
     cell = CELLS["peephole"]
 
 
 class CoupledLSTM(Layer):
-    """LSTM with forget gate f = 1 - i (Greff et al. 2017). See `Layer`."""
+    """LSTM with forget gate f = 1 - i (Greff et al. 2017). See `Layer`.
+
+    Its weights have 3 H rows: gates i, g and o.
+    """
 
     cell = CELLS["coupled"]
 
 
 class GRU(Layer):
-    """Gated recurrent unit (Cho et al. 2014); drop-in for torch.nn.GRU. See `Layer`."""
+    """Gated recurrent unit; drop-in for torch.nn.GRU. See `Layer`.
+
+    Source: Cho et al. (2014), but with the reset gate after the product W_hn h, as in torch; in
+    the paper, and in `companion.gru2014`, it comes before.
+    """
 
     cell = CELLS["gru"]
 
 
 class SLSTM(Layer):
-    """sLSTM with an exponential input gate (Beck et al. 2024), state (h, c, n, m). See `Layer`."""
+    """sLSTM with an exponential input gate (Beck et al. 2024), state (h, c, n, m). See `Layer`.
+
+    hx and the last state are tuples of these four: n is the normaliser, m the stabiliser. Of the
+    paper's two forget gates it has the sigmoid; it has one head.
+    """
 
     cell = slstm

@@ -29,8 +29,10 @@ class LockedDropout(nn.Module):
         return f"p={self.p}" + (", batch_first=True" if self.batch_first else "")
 
     def forward(self, input: Input) -> Input:
-        """input: as of a layer, a PackedSequence too; what comes out is laid out like it.
+        """While training, set some units to zero at all steps; else hand all on as they are.
 
+        input: as of a layer, (T, B, D), (B, T, D) with batch_first, (T, D), or a PackedSequence.
+        Returns new data, laid out like input.
         Raises ValueError for a tensor of other than 2 or 3 axes.
         """
         if isinstance(input, torch.Tensor) and input.dim() not in (2, 3):

@@ -12,14 +12,15 @@ from companion.weights.onnx_model import OPERATORS, attributes, peepholes
 
 
 def onnx_table() -> dict[Callable, Callable]:
-    """What `torch.onnx.export(dynamo=True)` takes as `custom_translation_table`.
+    """A dict that `torch.onnx.export(dynamo=True)` takes as `custom_translation_table`.
 
     With it a model that has layers of this package is exported as a whole, and every layer and
     direction becomes one of ONNX's own operators: RNN, LSTM and GRU, peepholes as the operator's
     input P, a coupled gate as its attribute `input_forget`. The weights stay under the names of the
     state_dict. T and B may be dynamic, though not 0 in ONNX Runtime, which computes these operators
-    in float32 alone. A sequence of several lengths (`PackedSequence`) cannot be exported.
-    A layer of another cell is an error that names the cells that ONNX has.
+    in float32 alone. Sequences of several lengths (`PackedSequence`) cannot be exported.
+    A layer of a cell that ONNX has not, such as `SLSTM`, fails in the export, with an error that
+    names the cells that ONNX has.
     LSTM layers, those with peepholes or a coupled gate included, can then be run with weights in
     int8: `onnxruntime.quantization.quantize_dynamic(op_types_to_quantize=["LSTM", "MatMul"])`,
     after `quant_pre_process`, which puts the weights into the operators' order.

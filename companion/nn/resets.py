@@ -13,16 +13,22 @@ def run_with_resets(
 ) -> tuple[torch.Tensor, Hidden]:
     """Run a layer whose state is set to zero before some steps, as where episodes begin.
 
-    What lies between two resets is a sequence of its own, and the layer runs once over all of them
-    as a `PackedSequence`: there is no loop over steps. A reset before the first step replaces hx.
-    The reverse direction starts from zero at the end of every episode but the last, where it
-    starts from hx.
-    layer: of `companion.nn`, or torch.nn.LSTM, GRU or RNN. input, hx: as for a call of it, without
-    a PackedSequence. resets: bool, shape of input without its last axis; True where the state
-    before that step is set to zero.
-    Returns what the layer returns.
+    An episode, which is what lies between two resets, becomes a sequence of its own, and the layer
+    runs once over all of them as a `PackedSequence`: there is no loop over steps. A reset before
+    the first step puts zeros in place of hx. The reverse direction starts from zero at the end of
+    every episode but the last of a sequence, where it starts from hx.
+    layer: of `companion.nn`, or torch.nn.LSTM, GRU or RNN.
+    input, hx: as for a call of the layer; input is a tensor, no PackedSequence.
+    resets: bool, of the shape of input without its last axis: (T, B), (B, T) with batch_first, or
+    (T,). True where the state before that step is set to zero.
+    Returns what the layer returns: h at every step, laid out like input, and the last state, that
+    of the reverse direction after it has read the first step.
     Raises ValueError if resets or hx do not fit.
     """
+    if isinstance(input, PackedSequence):
+        raise ValueError(
+            "input must be a tensor, with filling where sequences end, got a PackedSequence"
+        )
     layout = layout_of(input, layer.batch_first)
     if resets.dtype != torch.bool or resets.shape != input.shape[:-1]:
         got = f"{resets.dtype} {tuple(resets.shape)}"

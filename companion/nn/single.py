@@ -25,7 +25,9 @@ class SingleCell(NotQuantized):
     """One step of one kind of cell, for loops in which something happens between the steps.
 
     The arguments are those of torch.nn.LSTMCell, and so are input, output, names of parameters and
-    their first values; peepholes are p_i and so on.
+    their first values; peepholes are p_i and so on, (H,).
+    input_size: number of inputs, D. hidden_size: number of units, H. bias: whether there are
+    bias_ih and bias_hh. device, dtype: of the parameters; None means torch's defaults.
     Raises ValueError naming the argument that does not fit, what it is and what is wanted.
 
     A subclass needs no more than a `cell`, which may be a `companion.Cell` of your own.
@@ -75,6 +77,8 @@ class SingleCell(NotQuantized):
 
         input: (B, D), or (D,) without a batch.
         hx: the state before, h or (h, c), each (B, H), or (H,) without a batch; None means zeros.
+        input and hx are of the dtype and on the device of the weights; under autocast any floating
+        dtype will do.
         Returns the state after, in the form of hx: its h is the output.
         Raises ValueError naming the argument that does not fit, what it is and what is wanted.
         """
@@ -150,6 +154,6 @@ class PeepholeLSTMCell(SingleCell):
 
 
 class GRUCell(SingleCell):
-    """One step of a GRU; drop-in for torch.nn.GRUCell. See `SingleCell`."""
+    """One step of a GRU, in the form of `GRU`; drop-in for torch.nn.GRUCell. See `SingleCell`."""
 
     cell = CELLS["gru"]

@@ -35,12 +35,14 @@ class ZoneoutLSTM(Stepwise):
     """LSTM some of whose units stay as they were, at random (Krueger et al. 2017). See `Layer`.
 
     zoneout_h, zoneout_c: probabilities with which at one step a unit's h, or its c, stays as it
-    was while training. Otherwise the new value is zoneout · old + (1 - zoneout) · new.
-    The other arguments are those of `LSTM`.
+    was while training. In evaluation mode every unit gets zoneout · old + (1 - zoneout) · new.
+    The other arguments are those of `LSTM`; proj_size must be 0. It runs step by step in torch
+    operations; `torch.compile` and `torch.export` unroll it for one T.
     Source: Krueger et al. (2017), section 3.2, the equations for an LSTM:
     c_t = d_c c_{t-1} + (1 - d_c)(f c_{t-1} + i g) and
-    h_t = d_h h_{t-1} + (1 - d_h) o tanh(f c_{t-1} + i g), with d_c and d_h of 0 and 1, here always
-    drawn apart, in the paper usually; their expectation at test time is in section 1.
+    h_t = d_h h_{t-1} + (1 - d_h) o tanh(f c_{t-1} + i g). Each number of d_c and d_h is 0 or 1; the
+    two are drawn independently, here always, in the paper usually. Section 1 has their expectation
+    at test time.
     """
 
     # A name of its own: for whoever looks at `mode`, or takes the weights, it is no LSTM.
@@ -71,12 +73,14 @@ class ZoneoutLSTM(Stepwise):
 class LayerNormLSTM(Stepwise):
     """LSTM with layer normalisation (Ba, Kiros and Hinton 2016). See `Layer`.
 
-    What comes from x and what comes from h is normalised, each over all gates together, and so is
-    c before its tanh. gain_ih, gain_hh (4H,) and gain_c, shift_c (H,), which start at 1 and 0, are
-    the paper's; of its b and the two shifts of the pre-activations only the sum counts, and that
+    Three things are normalised: what comes from x, and what comes from h, each over all 4H
+    pre-activations together, and c before its tanh. Parameters beside those of `LSTM` are gain_ih
+    and gain_hh (4H,), gain_c (H,), which start at 1, and shift_c (H,), which starts at 0. The paper
+    has a bias b and two shifts of the pre-activations, too; only their sum counts, and here that
     is bias_ih + bias_hh, as in every LSTM.
-    The arguments are those of `LSTM`. To each variance F.layer_norm adds 1e-5, as the authors' code
-    does and the paper does not.
+    The arguments are those of `LSTM`; proj_size must be 0. It runs step by step in torch
+    operations; `torch.compile` and `torch.export` unroll it for one T. To each variance
+    F.layer_norm adds 1e-5, as the authors' code does and the paper does not.
     Source: Ba, Kiros and Hinton (2016), supplementary material, equations 20 to 22:
     a = LN(W_h h) + LN(W_x x) + b and h = o tanh(LN(c)).
     """

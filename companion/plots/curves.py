@@ -23,9 +23,11 @@ def traces(
 ) -> Axes:
     """Gates and states of one unit of the first sequence over time, labelled at the line's end.
 
+    Steps are counted from 1, as in the equations.
     history: dict name -> (T, B, H), as `companion.history` gives it. names: which to draw, of
-    i f g o c h. unit: 0 to H - 1. Steps are counted from 1, as in the equations.
-    Raises ValueError for a name that history or the book lacks, no step, or no such unit.
+    i f o g c h. unit: 0 to H - 1.
+    Raises ValueError for a name that history or the book lacks, an array of another rank, no
+    step, no sequence, or no such unit.
     """
     ends = []
     for name in names:
@@ -51,8 +53,9 @@ def traces(
 def heatmap(ax: Axes, values: ArrayLike, name: str, numbers: bool = False) -> Axes:
     """One quantity as a table of colors: units (rows, from 1) over time (columns, from 1).
 
-    values: (T, H). name: i f o are drawn on [0, 1]; g c h on a range symmetric about 0.
-    numbers: write each value in its field (for small tables).
+    A bar beside it shows which color stands for which value.
+    values: (T, H). name: which quantity it is; i f o are drawn on [0, 1], g c h on a range
+    symmetric about 0. numbers: whether to write each value in its field (for small tables).
     Raises ValueError for another rank, no value, or a name that the book lacks.
     """
     values = _array("values", values, 2)
@@ -116,8 +119,9 @@ def learning_curve(
 ) -> Axes:
     """Loss (or another score) against training steps, with labelled horizontal baselines.
 
-    steps: (N,). curves: dict label -> (N,), at most four. baselines: dict label -> number.
-    Raises ValueError for an empty or wrong-sized curve, or more than four.
+    steps: (N,). curves: dict label -> (N,), one to four. baselines: dict label -> the height of a
+    line, any number of them, or None.
+    Raises ValueError for an empty or wrong-sized curve, and for none or more than four.
     """
     steps = _array("steps", steps, 1)
     if not 1 <= len(curves) <= len(_PLAIN):
@@ -144,9 +148,10 @@ def learning_curve(
 def norms(ax: Axes, sizes: Mapping[str, ArrayLike]) -> Axes:
     """Sizes of derivatives over time on a logarithmic axis; zeros leave a gap.
 
-    sizes: dict name -> (T,), at most four; a name of the book (c, h, …) takes its color and reads
-    dC, dh; any other name stands as it is. Steps are counted from 1.
-    Raises ValueError for another rank, no step, a negative size, or more than four.
+    Steps are counted from 1.
+    sizes: dict name -> (T,), one to four. A name of `COLORS`, such as c or h, takes its color and
+    is written as the norm of a derivative, ‖dC_t‖ or ‖dh_t‖; any other stands as it is.
+    Raises ValueError for another rank, no step, a negative size, and for none or more than four.
     """
     if not 1 <= len(sizes) <= len(_PLAIN):
         raise ValueError(f"sizes must hold 1 to {len(_PLAIN)} curves, got {len(sizes)}")

@@ -18,10 +18,11 @@ _ADVANCE = 0.602  # width of a letter of DejaVu Sans Mono, in units of the font'
 def letters(ax: Axes, text: str, values: ArrayLike, name: str, width: int = 40) -> Axes:
     """A text, each character on the color of the value that goes with it.
 
-    text: T characters. values: (T,), of the quantity `name`: i f o are drawn on [0, 1], g c h on
-    a range symmetric about 0, violet below and orange above.
-    width: characters in a row. A line break also ends a row; its own value stands on a ↵. The
-    letters fit axes as wide as the figure, or as the subfigure that they are in.
+    A line break also ends a row; its own value stands on a ↵. The letters fit axes as wide as the
+    figure, or as the subfigure that they are in.
+    text: T ≥ 1 characters. values: (T,). name: the quantity that they are of; i f o are drawn on
+    [0, 1], g c h on a range symmetric about 0, violet below and orange above. width: characters
+    in a row.
     Raises ValueError unless there is one value a character, or for a name that the book lacks.
     """
     values = np.asarray(values)

@@ -45,6 +45,7 @@ def whole_numbers(axis: Any) -> None:
 def set_style() -> None:
     """Set the style of the book's figures; call it once at the top of a notebook.
 
+    It changes matplotlib's `rcParams`, for all figures that are drawn afterwards.
     Inside IPython it also fixes how figures are stored: PNG, the same bytes on every run.
     """
     mpl.rcParams.update(

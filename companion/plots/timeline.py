@@ -15,7 +15,8 @@ _MARKS = [("o", GREY, GREY), ("D", INK, "#ffffff"), ("s", INK, INK), ("^", GREY,
 def timeline(ax: Axes, events: Sequence[Event]) -> Axes:
     """One event a row, from above: a marker at its year, its name beside it.
 
-    events: a list of `companion.data.Event`, in the order of time, of at most four kinds.
+    Each kind of event has a marker of its own, which a legend names.
+    events: a list of `companion.data.Event`, in the order of time, of one to four kinds.
     Raises ValueError for no events or more kinds.
     """
     kinds = list(dict.fromkeys(event.kind for event in events))

@@ -1,7 +1,11 @@
 """The classical tasks with long time lags, as pure functions of a random generator.
 
-A task gives a `Batch`: xs (T, B, D), targets (T, B, K), mask (T, B). Beside it stands the success
-rule of its source, which says of each of the B sequences whether outputs (T, B, K) got it right.
+A task draws B sequences with `rng` and gives a `Batch`: xs (T, B, D), targets (T, B, K) and mask
+(T, B). A size that is too small or no whole number raises ValueError. Beside a task stands its
+success rule, of the same source unless it says otherwise. A rule is given a network's outputs,
+a NumPy array (T, B, K), and the batch. One named `_solved` says of each of the B sequences whether
+the outputs got it right; one named `_correct` says it of every step. Outputs of another shape than
+the targets raise ValueError.
 """
 
 from companion.tasks.batch import Batch, finished, mean_error, steps_until_error, within

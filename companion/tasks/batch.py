@@ -37,7 +37,9 @@ def until_end(lengths: Array) -> Array:
 def within(outputs: Array, batch: Batch, limit: float) -> Array:
     """Whether each sequence has all absolute errors below `limit`, wherever there is a target.
 
-    outputs: (T, B, K). Returns bool (B,); a nan is an error.
+    outputs: (T, B, K). batch: what the task gave, with the targets of these outputs. limit: in the
+    units of the targets.
+    Returns bool (B,); an output that is NaN is wrong.
     Raises ValueError if outputs does not have the shape of the targets.
     """
     check_outputs(outputs, batch)
@@ -46,7 +48,12 @@ def within(outputs: Array, batch: Batch, limit: float) -> Array:
 
 
 def mean_error(outputs: Array, batch: Batch) -> Array:
-    """Mean absolute error of each sequence over its targets and output units, (B,)."""
+    """Mean absolute error of each sequence over the steps with a target and all output units.
+
+    outputs: (T, B, K). batch: what the task gave, with the targets of these outputs.
+    Returns floats (B,); NaN for a sequence without a target.
+    Raises ValueError if outputs does not have the shape of the targets.
+    """
     check_outputs(outputs, batch)
     error = np.abs(outputs - batch.targets).mean(-1) * batch.mask
     return error.sum(0) / batch.mask.sum(0)
@@ -61,11 +68,17 @@ def finished(
 ) -> bool:
     """The rule by which training stops in Hochreiter and Schmidhuber (1997).
 
-    correct, errors: of all training sequences so far, oldest first; bool and mean absolute error.
-    True if, of the `window` most recent ones, at most `wrong` were processed wrongly and the
-    average error is below `limit`. The paper's ST3(β) is limit = β. That its average training
-    error is the absolute one, over the same 2000 sequences, is our reading.
+    correct: whether each training sequence so far was processed correctly, oldest first.
+    errors: the mean absolute error of each, in the same order; see `mean_error`.
+    limit: what the average error must be below. wrong: how many sequences may be wrong. window: of
+    how many sequences, the most recent ones, both are asked.
+    Returns False as long as there are fewer than `window` sequences.
+    Raises ValueError unless there are as many errors as answers.
+    The paper's ST3(β) is limit = β. That its average training error is the absolute one, over the
+    same 2000 sequences, is our reading.
     """
+    if len(errors) != len(correct):
+        raise ValueError(f"errors must be {len(correct)}, as many as correct, got {len(errors)}")
     if len(correct) < window:
         return False
     recent = slice(len(correct) - window, None)
@@ -73,7 +86,11 @@ def finished(
 
 
 def steps_until_error(correct: Array) -> Array:
-    """Number of steps before the first wrong one in each stream; correct: bool (T, B)."""
+    """Number of steps before the first wrong one in each stream.
+
+    correct: bool (T, B), as of `continual_reber_correct`.
+    Returns whole numbers (B,), T for a stream without a wrong step.
+    """
     return np.where(correct.all(0), len(correct), (~correct).argmax(0))
 
 

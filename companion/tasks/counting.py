@@ -9,7 +9,8 @@ from companion.types import Array
 def anbn(rng: np.random.Generator, B: int, n_max: int = 10, n_min: int = 1) -> Batch:
     """Strings S aⁿ bⁿ: at every step say which symbols may follow.
 
-    D = 3: S, a, b. K = 3: a, b, T (the end), 1 if it may follow. n is uniform in n_min … n_max.
+    D = 3: one-hot S, a, b. K = 3: a, b, T (the end), each 1 if it may follow, else 0.
+    n is uniform in n_min … n_max; a string takes 2n + 1 steps.
     After S only a may follow, after an a both a and b, after a b only b, after the last b only T.
     Source: Gers and Schmidhuber (2001), who train on n in 1 … 10 and test up to n = 1000. Checked
     in a description of the paper, not in the paper itself; there is no empty string here.
@@ -48,5 +49,5 @@ def parity(rng: np.random.Generator, B: int, T: int = 500) -> Batch:
 
 
 def parity_solved(outputs: Array, batch: Batch) -> Array:
-    """Absolute error at the end below 0.1: bool (B,)."""
+    """Whether the absolute error at the end is below 0.1: bool (B,)."""
     return within(outputs, batch, 0.1)

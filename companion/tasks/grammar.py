@@ -74,9 +74,12 @@ def _prediction(symbols):
 
 
 def reber(rng: np.random.Generator, B: int) -> Batch:
-    """B strings of the Reber grammar: predict each next symbol. D = K = 7, `SYMBOLS`.
+    """B strings of the Reber grammar: predict each next symbol.
 
-    An edge is chosen with probability 1/2 where there are two. Lengths: 5 and more, 8 on average.
+    D = K = 7, one-hot B, T, P, S, X, V, E in this order. Where the grammar has two ways on, each
+    has the probability 1/2. A string has 5 symbols or more, 8 on average; the last one is only
+    predicted, so that a string of n symbols takes n - 1 steps.
+    Source: Reber (1967) for the grammar.
     """
     check_at_least(1, B=B)
     return _prediction(_walk(rng, PLAIN, B))
@@ -85,8 +88,9 @@ def reber(rng: np.random.Generator, B: int) -> Batch:
 def embedded_reber(rng: np.random.Generator, B: int) -> Batch:
     """B strings of the embedded Reber grammar: B, T or P, a Reber string, the same letter, E.
 
-    D = K = 7, `SYMBOLS`. Each next symbol is predicted; the symbol before last asks to remember
-    the second one. Lengths: 9 and more, 12 on average.
+    D = K = 7, as in `reber`. Each next symbol is predicted; to predict the symbol before last, the
+    second one must be remembered. A string has 9 symbols or more, 12 on average, and takes one step
+    less.
     Source: Hochreiter and Schmidhuber (1997), Experiment 1: 256 strings to train, 256 to test.
     """
     check_at_least(1, B=B)
@@ -96,7 +100,7 @@ def embedded_reber(rng: np.random.Generator, B: int) -> Batch:
 def continual_reber(rng: np.random.Generator, B: int, T: int) -> Batch:
     """B streams of embedded Reber strings, one after the other without a mark: T predictions.
 
-    D = K = 7, `SYMBOLS`. Nothing tells the network where a string ends but the symbols.
+    D = K = 7, as in `reber`. Nothing tells the network where a string ends but the symbols.
     Source: Gers, Schmidhuber and Cummins (2000), Experiment 1: test streams of 10^5 symbols.
     """
     check_at_least(1, B=B, T=T)
@@ -128,27 +132,31 @@ def _legal_most_active(table, outputs, batch):
 
 
 def reber_solved(outputs: Array, batch: Batch) -> Array:
-    """As `embedded_reber_solved`, for plain strings."""
+    """As `embedded_reber_solved`, for the plain strings of `reber`: bool (B,)."""
     return _legal_most_active(PLAIN, outputs, batch).all(0)
 
 
 def embedded_reber_solved(outputs: Array, batch: Batch) -> Array:
     """Whether at every step the outputs of the legal next symbols are the most active: bool (B,).
 
-    outputs: (T, B, 7). A trial of Hochreiter and Schmidhuber (1997) is successful when this
-    holds for all strings of the training set and of the test set.
+    outputs: (T, B, 7). Every legal symbol must be strictly above every other one.
+    Raises ValueError for outputs of another shape, or a batch that is no string of the grammar.
+    Source: Hochreiter and Schmidhuber (1997), where a trial is successful when this holds for all
+    strings of the training set and of the test set.
     """
     return _legal_most_active(EMBEDDED, outputs, batch).all(0)
 
 
 def continual_reber_correct(outputs: Array, batch: Batch) -> Array:
-    """Whether at each step the outputs of the legal next symbols are the most active: (T, B).
+    """Whether at each step the outputs of the legal next symbols are the most active: bool (T, B).
 
-    The stream must start at the start of a string. This is the rule of Hochreiter and Schmidhuber
-    (1997), step by step. Gers, Schmidhuber and Cummins (2000) are reported to ask for a squared
-    error below 0.49 at each unit; on the next symbol that would pass a network that gives T and P
-    1/2 each and remembers nothing. Their stream stops at the first wrong prediction (see
-    `steps_until_error`). Of 10 test streams of 10^5 symbols, a perfect solution predicts all, a
-    good one more than 1000 on average (their Table 2).
+    outputs: (T, B, 7). batch: streams that begin with the first symbol of a string.
+    Raises ValueError for outputs of another shape, or a stream that is not of the grammar.
+
+    This is the rule of Hochreiter and Schmidhuber (1997), step by step. Gers, Schmidhuber and
+    Cummins (2000) are reported to ask for a squared error below 0.49 at each unit; on the next
+    symbol that would pass a network that gives T and P 1/2 each and remembers nothing. Their stream
+    stops at the first wrong prediction (see `steps_until_error`). Of 10 test streams of 10^5
+    symbols, a perfect solution predicts all, a good one more than 1000 on average (their Table 2).
     """
     return _legal_most_active(EMBEDDED, outputs, batch)

@@ -9,7 +9,8 @@ from companion.types import Array
 def noise_free_lag(rng: np.random.Generator, B: int, p: int = 100) -> Batch:
     """The sequences (y, a_1 … a_{p-1}, y) and (x, a_1 … a_{p-1}, x): predict each next symbol.
 
-    T = p, D = K = p + 1; unit i is a_{i+1}, then x, then y. Each of the two with probability 1/2.
+    T = p, D = K = p + 1, one-hot a_1 … a_{p-1}, x, y in this order. Each of the two
+    sequences has the probability 1/2.
     Source: Hochreiter and Schmidhuber (1997), Task 2a; p = 100 is theirs.
     """
     check_at_least(1, B=B)
@@ -18,8 +19,9 @@ def noise_free_lag(rng: np.random.Generator, B: int, p: int = 100) -> Batch:
 
 
 def random_lag(rng: np.random.Generator, B: int, p: int = 100) -> Batch:
-    """As `noise_free_lag`, with random symbols a_1 … a_{p-1} in between: only the end is certain.
+    """As `noise_free_lag`, with p - 1 random symbols in between: only the end can be predicted.
 
+    Each of them is drawn from a_1 … a_{p-1}, all with the same probability.
     Source: Hochreiter and Schmidhuber (1997), Task 2b.
     """
     check_at_least(1, B=B)
@@ -38,7 +40,7 @@ def _between(rng, middle):
 def noise_free_lag_solved(outputs: Array, batch: Batch) -> Array:
     """All errors of all units below 0.25 at every step: bool (B,).
 
-    The paper asks it of 10,000 successive sequences after training. There are only two.
+    The paper asks it of 10,000 successive sequences after training. There are only two kinds.
     """
     return within(outputs, batch, 0.25)
 
@@ -55,8 +57,9 @@ def random_lag_solved(outputs: Array, batch: Batch) -> Array:
 def copy(rng: np.random.Generator, B: int, T: int) -> Batch:
     """Repeat ten symbols after a lag of T: D = K = 10, T + 20 steps, a target at each.
 
-    Units 0 to 7 are the symbols, 8 is the blank, 9 the delimiter. Input: ten symbols, T - 1
-    blanks, the delimiter, ten blanks. Target: T + 10 blanks, then the ten symbols.
+    Symbols are one-hot: units 0 to 7 are the symbols to repeat, 8 is the blank, 9 the delimiter.
+    Input: ten symbols, T - 1 blanks, the delimiter, ten blanks. Target: T + 10 blanks, then the
+    ten symbols.
     Source: Arjovsky, Shah and Bengio (2016), Section 4.1; checked in a transcript of its text.
     """
     check_at_least(1, B=B, T=T)
@@ -79,5 +82,8 @@ def copy_solved(outputs: Array, batch: Batch) -> Array:
 
 
 def copy_baseline(T: int) -> float:
-    """Mean cross-entropy in nats a step of a network without memory: 10 ln 8 / (T + 20)."""
+    """Mean cross-entropy in nats a step of a network without memory: 10 ln 8 / (T + 20).
+
+    T: the lag, as in `copy`, whose source gives it.
+    """
     return 10 * np.log(8) / (T + 20)

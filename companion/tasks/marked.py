@@ -9,7 +9,7 @@ from companion.types import Array
 def adding(rng: np.random.Generator, B: int, T: int = 100) -> Batch:
     """Add the two marked numbers: target 0.5 + (X_1 + X_2) / 4 at the last step.
 
-    D = 2: a number, uniform in [-1, 1], and a marker. K = 1. Lengths: uniform in T … T + T/10.
+    D = 2: a number, uniform in [-1, 1], then a marker. K = 1. Lengths: uniform in T … T + T/10.
     The marker is 1 at X_1, one of the first ten steps, and at X_2, one of the first T/2 - 1
     others; -1 at the first and at the last step; else 0. A mark that falls on the first step
     counts as X = 0. Below T = 20 the first ten steps become the first T/2.
@@ -34,7 +34,8 @@ def adding_solved(outputs: Array, batch: Batch) -> Array:
     """Absolute error at the end below 0.04: bool (B,).
 
     The paper stops training by `finished` with limit 0.01, and then found at most 3 of 2560 test
-    sequences wrong. For multiplication it stops at fewer than 140, or 13, wrong of 2000.
+    sequences wrong. For multiplication it stops when fewer than 140, or fewer than 13, of the 2000
+    most recent training sequences were wrong.
     """
     return within(outputs, batch, 0.04)
 

@@ -14,11 +14,13 @@ def moving_digits(
 ) -> Array:
     """Draw B films of T frames, two digits in each: float32 (T, B, size, size), from 0 to 1.
 
+    A digit moves by one pixel a step along both axes and turns round where it meets a side; where
+    two overlap, the brighter pixel shows. The first two frames decide all later ones, except for
+    pixels that are covered in them.
+
     images: (N, n, n), from 0 to 1, among which the digits are drawn, such as those of
-    `sklearn.datasets.load_digits` divided by 16. A digit moves by one pixel a step along both axes
-    and turns round where it meets a side; where two overlap, the brighter pixel shows. From two
-    frames on the film is decided, but for what is covered.
-    Raises ValueError for images that are not square or do not fit into the frame.
+    `sklearn.datasets.load_digits` divided by 16. size: side of the frame in pixels, at least n + 1.
+    Raises ValueError for images that are not square, a frame that is too small, and B or T below 1.
     Source: the Moving MNIST of Srivastava, Mansimov and Salakhutdinov (2015), smaller.
     """
     check_at_least(1, B=B, T=T)
@@ -43,7 +45,9 @@ def moving_digits(
 def bounced(start: Array, speed: Array, T: int, room: int) -> Array:
     """Positions at T steps of points that move evenly between 0 and `room` and turn there.
 
-    start, speed: whole numbers (2, B). Returns (2, T, B).
+    start: whole numbers (2, B), the positions at step 0. speed: whole numbers (2, B), by how much
+    they move a step. room: a whole number of at least 1.
+    Returns whole numbers (2, T, B).
     """
     there_and_back = (start[:, None] + speed[:, None] * np.arange(T)[:, None]) % (2 * room)
     return room - np.abs(room - there_and_back)

@@ -13,10 +13,14 @@ WINDOWS = {2: (10, 50), 3: (10, 33, 66)}
 def temporal_order(rng: np.random.Generator, B: int, T: int = 100, relevant: int = 2) -> Batch:
     """Classify a sequence by its two (or three) relevant symbols, each an X or a Y.
 
-    D = 8, `SYMBOLS`; K = 4 (8) classes in the order XX, XY, YX, YY (XXX, XXY …, YYY).
-    A sequence starts with E and ends with the trigger B; the class is asked for there. Between
-    are random a, b, c, d, and the relevant symbols, at T = 100 at steps 10-20 and 50-60 (10-20,
-    33-43 and 66-76). Lengths: uniform in T … T + T/10. Other T scale all of this.
+    relevant: how many such symbols, 2 or 3; what holds for three stands in brackets below.
+    Raises ValueError for another number.
+
+    D = 8: one-hot E, B, a, b, c, d, X, Y in this order. K = 4 (8) classes in the order XX, XY, YX,
+    YY (XXX, XXY, XYX …, YYY); the target is at the last step.
+    A sequence starts with E and ends with the trigger B. Between are random a, b, c, d, and one
+    relevant symbol each within steps 10-20 and 50-60 (10-20, 33-43 and 66-76), counted from 0, at
+    T = 100; another T scales these. Lengths: uniform in T … T + T/10.
     Source: Hochreiter and Schmidhuber (1997), Tasks 6a and 6b, with T = 100.
     """
     check_at_least(1, B=B)

@@ -30,9 +30,11 @@ def group_words(rng: np.random.Generator, B: int, T: int, table: ArrayLike = PAR
     is 0. `PARITY` (K = 2): is the number of ones so far odd? `S3` (K = 6): how do three things
     lie after so many rearrangements? In S3 the elements 0, 1 and 2 are the turns, 3, 4 and 5 the
     swaps, and the order of the symbols matters.
-    D = K: symbols and states are one-hot; every symbol is as likely; a target at every step.
+    Returns a `Batch` with D = K: symbols and states are one-hot, and every step has a target. All
+    symbols are equally likely.
+    Raises ValueError for a table that is not square, or holds anything but 0 … K - 1.
     Source: Merrill, Petty and Sabharwal (2024), who call it the word problem, and take larger
-    groups. Raises ValueError for a table that is not square or holds other numbers.
+    groups.
     """
     check_at_least(1, B=B, T=T)
     table = np.asarray(table)

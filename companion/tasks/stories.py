@@ -2,7 +2,7 @@
 
 The form is that of the first three bAbI tasks (Weston et al. 2015). What differs: every question
 has a story of its own (there five questions share one), verbs do not vary, and stories have at most
-`LONGEST` sentences.
+10, 20 or 30 sentences where one, two or three facts answer.
 """
 
 from collections.abc import Iterable
@@ -20,7 +20,11 @@ LONGEST = {1: 10, 2: 20, 3: 30}
 
 
 class Story(NamedTuple):
-    """A story and its question; every sentence is a list of words."""
+    """A story and its question.
+
+    sentences: a list of words for each. question: a list of words. answer: a word, one of six
+    places. facts: numbers of the sentences that give the answer, from 0, in their order.
+    """
 
     sentences: list[list[str]]
     question: list[str]
@@ -31,10 +35,16 @@ class Story(NamedTuple):
 def stories(rng: np.random.Generator, N: int, facts: int) -> list[Story]:
     """Draw N stories whose question needs 1, 2 or 3 facts: a list of `Story`.
 
-    1: "where is mary", her last journey. 2: "where is the milk", who took or dropped it last, and
-    where that person went before dropping it, or last. 3: "where was the milk before the office",
-    who carried it there, that journey and the one before.
-    A story has from 2 · facts to LONGEST[facts] sentences; those without a question are drawn anew.
+    facts: which kind of question is asked.
+
+      - 1: "where is mary". The fact is her last journey.
+      - 2: "where is the milk". The facts are who took it and that person's last journey; if it lies
+        somewhere, who dropped it and that person's last journey before.
+      - 3: "where was the milk before the office". The facts are who took it, the journey on which
+        that person carried it to the office, and the journey of the same person before.
+
+    A story has at least 2 · facts sentences, at most 10, 20 or 30 for 1, 2 or 3 facts. A story that
+    gives rise to no question is drawn anew.
     Raises ValueError for another number of facts, or N below 0.
     """
     if facts not in LONGEST or N < 0:
@@ -109,8 +119,9 @@ def _before(things):
 def numbered(told: Iterable[Story]) -> tuple[list[Array], Array]:
     """Stories as arrays of words' numbers, the question as the last row, and the answers' numbers.
 
-    Returns a list of int64 arrays (sentences + 1, 7), each row filled up with 0, and int64 (N,).
-    A word's number is its place in WORDS, counted from 1.
+    told: N stories.
+    Returns a list of N int64 arrays (sentences + 1, 7), each row filled up with 0, and the answers,
+    int64 (N,). A word's number is its place in `companion.tasks.stories.WORDS`, counted from 1.
     """
     number = {word: k for k, word in enumerate(WORDS, 1)}
     rows = []

@@ -17,11 +17,16 @@ from companion.types import Array
 def measure_delays(
     rng: np.random.Generator, B: int, F: int = 10, delays: Sequence[int] = (0, 1), spikes: int = 1
 ) -> Batch:
-    """Say at each spike how much later than F steps after the last one it came.
+    """Say at each spike by how many steps it came later than F steps after the spike before.
 
-    D = K = 1. Spike n comes at T(n) = T(n-1) + F + I(n), counted from 1 with T(0) = 0; I(n) is
-    drawn from `delays`. Input: 1 at a spike, else 0. Target, at spikes only: I(n).
-    spikes = 1 is the paper's NMSD task, more its continual MSD task.
+    F: steps between two spikes without a delay. delays: whole numbers of at least 0, from which the
+    delay I(n) of spike n is drawn. spikes: how many a sequence has; 1 is the NMSD task of the
+    source, more are its continual task, MSD (measuring spike delays).
+    Raises ValueError for other delays.
+
+    D = K = 1. Spike n comes at step T(n) = T(n-1) + F + I(n), with steps counted from 1 and
+    T(0) = 0. Input: 1 at a spike, else 0. Target, at spikes only: I(n).
+    Source: Gers, Schraudolph and Schmidhuber (2002).
     """
     times, delay, steps = _spikes(rng, B, F, delays, spikes)
     xs = np.zeros((steps, B, 1), np.float32)
@@ -35,10 +40,12 @@ def measure_delays(
 def generate_spikes(
     rng: np.random.Generator, B: int, F: int = 10, delays: Sequence[int] = (0, 1), spikes: int = 1
 ) -> Batch:
-    """The reverse (GTS): given the delays, spike at the times T(n) of `measure_delays`.
+    """The reverse, GTS (generating timed spikes): spike at the times T(n) of `measure_delays`.
 
-    D = K = 1. Target, at every step: 1 at a spike, else 0. Input: I(n) throughout the interval
-    that ends with spike n; this form of the input is our reading of the paper.
+    The arguments are those of `measure_delays`. D = K = 1. Target, at every step: 1 at a spike,
+    else 0. Input: the delay I(n) throughout the interval that ends with spike n; this form of the
+    input is our reading of the paper.
+    Source: Gers, Schraudolph and Schmidhuber (2002).
     """
     times, delay, steps = _spikes(rng, B, F, delays, spikes)
     targets = np.zeros((steps, B, 1), np.float32)
@@ -53,10 +60,13 @@ def generate_spikes(
 
 
 def periodic(shape: str, F: int = 10, periods: int = 10) -> Batch:
-    """Generate a periodic function from nothing (PFG): B = 1, the only input is 0.
+    """PFG: generate a periodic function from nothing. B = 1, and the only input is 0.
 
-    shape: "cosine", "triangle" or "rectangle", between 0 and 1. F: steps a period.
-    Returns F · periods steps, D = K = 1, a target at each; the paper uses F = 10 and 25.
+    shape: "cosine", "triangle" or "rectangle"; values are between 0 and 1. F: steps a period, at
+    least 2; the source uses 10 and 25. periods: how many.
+    Returns a `Batch` of F · periods steps, D = K = 1, with a target at each.
+    Raises ValueError for another shape.
+    Source: Gers, Schraudolph and Schmidhuber (2002).
     """
     check_at_least(2, F=F)
     check_at_least(1, periods=periods)

@@ -4,7 +4,7 @@ Needs PyTorch and tqdm: `pip install "lstm-companion[torch]"`. The smallest use 
 
     history = fit(model, loss, [(x, y)])
 
-and everything else is an entry of `Options`.
+and everything else is another argument of `fit` or an entry of `Options`.
 """
 
 from companion.engine.needed import needed

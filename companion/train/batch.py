@@ -25,8 +25,10 @@ class Scorer:
     def __call__(self, call, batch, carried, where, metrics=MappingProxyType({}), of=None):
         """The loss of one batch, of which this process takes its part.
 
-        call: the model, or what stands for it in several processes. of: the weight by which the
-        loss to differentiate is divided; None means the batch's own, for its mean.
+        call: the model, or what stands for it in several processes. carried: what the batch before
+        left, or None. where: the batch in words, for errors. metrics: as in `Options`. of: the
+        weight by which the loss to differentiate is divided; None means the batch's own, for its
+        mean.
         Returns a tensor to differentiate; total and weight of the whole batch, whose quotient is
         the loss, and the same for each of the metrics; and what is carried on.
         """

@@ -30,9 +30,10 @@ def fit(
 
     model: a torch module on one device, called as model(x), or as model(x, state) with
     `Options.carry`.
-    loss: a function of the model's output and y. It returns a scalar tensor, the mean over the
-    sequences, and a batch then weighs as many as it has; or a pair (total, count), such as the
-    sum over the valid steps of padded sequences and their number.
+    loss: a function of the model's output, without the state that comes with it under
+    `Options.carry`, and of y. It returns a scalar tensor, the mean over the sequences, and the
+    batch then weighs as much as it has sequences; or a pair (total, count), such as the sum over
+    the valid steps of padded sequences, a scalar tensor, and their number.
     batches: batches (x, y), in what can be iterated again in every epoch, such as a list or a
     DataLoader, or a function of the epoch, counted from 0, that returns an iterable of them.
     x and y are tensors, or tuples, lists and dicts of tensors, time-major (T, B, ...) unless
@@ -40,8 +41,8 @@ def fit(
     device. With several inputs, (x, lengths, y), the model is called as model(x, lengths); a
     batch that is a dict goes whole to the model and, in place of y, to the loss.
     options: an `Options`; None means its defaults.
-    validation: a list of batches (or what else can be iterated again and again) to measure the
-    loss on after every epoch, in evaluation mode.
+    validation: a list of batches (or what else can be iterated again and again, not a function)
+    to measure the loss on after every epoch, in evaluation mode.
     checkpoint: path of a file to write all state to, and to resume from where it exists; the
     result is then the same, bit for bit, as that of an uninterrupted run. `Options.epochs` may
     have been raised meanwhile, nothing else changed. The batches of the last epoch in the file
@@ -61,6 +62,8 @@ def fit(
     Under torchrun the same call trains data-parallel: every process is given the same batches
     and takes its part of the sequences of each, the gradients are those of the whole batch, and
     process 0 shows progress and writes the checkpoint, which all processes must be able to read.
+    Each batch then has at least one sequence a process, and is no `PackedSequence`: the model
+    packs.
     Raises ValueError for arguments that do not fit, and for a checkpoint that is damaged or of
     another run, which stays untouched; FloatingPointError, before the weights change, where the
     loss or the gradient is not finite.
@@ -126,7 +129,7 @@ def _check(loss, batches, options, validation, path, rng):
         raise ValueError(f"patience needs validation, got patience = {options.patience} alone")
     # To ask a DataLoader for its iterator draws from torch's generator.
     with torch.random.fork_rng(devices=[]):
-        if validation is not None and iter(validation) is validation:
+        if validation is not None and not _can_be_read_again(validation):
             raise ValueError(
                 "validation must be iterable again after every epoch, such as a list, "
                 f"got {type(validation).__name__}"
@@ -136,6 +139,13 @@ def _check(loss, batches, options, validation, path, rng):
             raise ValueError(f"checkpoint must be in a folder that exists, got {path}")
         if path.is_dir():
             raise ValueError(f"checkpoint must be the path of a file, got the folder {path}")
+
+
+def _can_be_read_again(batches):
+    try:
+        return iter(batches) is not batches
+    except TypeError:  # it has no iterator
+        return False
 
 
 @contextmanager

@@ -16,14 +16,19 @@ def predict(
 ) -> list[Any]:
     """The model's outputs, one for each batch, on the CPU.
 
+    model: as of `fit`; its device is that of its first parameter.
     batches: an iterable of batches as `fit` takes them, of which y is not looked at, or of inputs
-    without y, each a tensor, a `PackedSequence`, or a tuple of one as a DataLoader gives it.
-    carry: whether the model is called as model(x, state) -> (y, state), as in `Options`; a batch
-    of fewer sequences than the one before it goes on with the first of them; of more it may not be.
-    batch_dim: the axis of the sequences in every tensor of x, which matters with carry alone.
-    Returns a list. The model is put, and left, in evaluation mode; under torchrun every process
-    predicts all.
-    Raises ValueError for a model without parameters and batches of another kind.
+    without y, each a tensor, a `PackedSequence`, or a tuple of one as a DataLoader gives it. Of a
+    tuple of two or more the last is always y.
+    carry: whether the model is called as model(x, state) -> (y, state), as in `Options`. A batch of
+    fewer sequences than the one before it goes on with the first of them; more it may not have.
+    batch_dim: the axis of the sequences in every tensor of x, which matters with carry alone: one
+    number, where `Options.batch_dim` may be a pair.
+    Returns a list of what the model returns, with carry without the state: tensors that carry no
+    gradient, or tuples, lists and dicts of them. The model is put, and left, in evaluation mode;
+    under torchrun every process predicts all.
+    Raises ValueError for a model without parameters, for batches or outputs of another kind, and,
+    with carry, for a batch of more sequences than the one before it.
     """
     check_whole("batch_dim", batch_dim)
     device = processes.device_of(model)

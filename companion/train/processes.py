@@ -69,6 +69,7 @@ def share(batch, batch_dim, device):
     sizes, counts = [], []
 
     def part_of(leaf, dim):
+        sizes.append(sequences(leaf, dim))
         if isinstance(leaf, PackedSequence):
             if size() > 1:
                 raise ValueError(
@@ -78,7 +79,6 @@ def share(batch, batch_dim, device):
             part = leaf
         else:
             part = leaf.tensor_split(size(), min(dim, leaf.ndim - 1))[rank()]
-        sizes.append(sequences(leaf, dim))
         counts.append(sequences(part, dim))
         return part.to(device)
 
@@ -97,6 +97,8 @@ def sequences(leaf, dim):
     """How many sequences a tensor has along an axis, its last if it has fewer, or a packed one."""
     if isinstance(leaf, PackedSequence):
         return int(leaf.batch_sizes[0])
+    if not leaf.ndim:
+        raise ValueError(f"every tensor of a batch must have an axis of sequences, got {leaf!r}")
     return leaf.shape[min(dim, leaf.ndim - 1)]
 
 

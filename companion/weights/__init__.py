@@ -1,7 +1,8 @@
 """The same weights in PyTorch, Keras and ONNX.
 
 Every `to_` function takes a cell and its params, every `from_` function a cell and what the
-framework has. Params are one of three forms, and each holds NumPy arrays or torch tensors:
+framework has. A cell is a `companion.Cell`, such as `companion.cells.rnn_relu`, or a name of
+`CELLS`. Params are one of three forms, and each holds NumPy arrays or torch tensors:
 
 - the flat dict of `companion.init`, which is a network of one layer in one direction;
 - a network of more layers or directions: the same names with the suffixes of torch's state_dict,
@@ -15,6 +16,7 @@ A `from_` function returns the first form where it can, and otherwise the second
 What is exact: weights are moved, never computed with, so from a framework to here and back every
 bit is the same, and so is params -> torch -> params and params -> ONNX -> params. Only where Keras
 has one bias is it the sum of the two here: it comes back whole in bias_ih, with zeros in bias_hh.
+A network without biases gets zeros for them here, and goes back to one that has biases.
 """
 
 from companion.weights.gate_orders import GATE_ORDERS, layers

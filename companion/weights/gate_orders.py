@@ -32,14 +32,19 @@ BIASES = "bias_ih", "bias_hh"
 def layers(cell: Cell | str, params: Any) -> list[list[Params]]:
     """Take a network apart: a list of layers, each a list of a flat dict for every direction.
 
-    params: any of the three forms that `companion.weights` describes. `layers(cell, params)[1][1]`
-    is what `companion.forward` takes for the reverse direction of the second layer. The arrays are
-    NumPy copies; biases that a network has not (torch's `bias=False`) are zeros, and float16 and
-    bfloat16 come as float32, which holds the same numbers. A weight that a module computes, pruned
-    or parametrized, is what the module's next call computes with. The network may be a part of a
-    larger model, compiled or parallel, or have a prefix in its state_dict, if it is the only one.
-    Raises ValueError for what is none of the three forms, or does not fit the cell: a name that the
-    cell has not, beside its own, too, or biases of some layers only.
+    cell: the cell that the network is of.
+    params: any of the three forms that `companion.weights` describes. The network may be a part of
+    a larger model, compiled or parallel, or have a prefix in its state_dict, if it is the only one.
+    A weight that a module computes, pruned or parametrized, is what the module's next call computes
+    with.
+    Returns the layers from the lowest up, each a list of one flat dict, or of two, forward and
+    reverse: `layers(cell, params)[1][1]` is what `companion.forward` takes for the reverse
+    direction of the second layer. The arrays are NumPy copies; biases that a network has not
+    (torch's `bias=False`) are zeros, and tensors in float16 and bfloat16 come as float32, which
+    holds the same numbers.
+    Raises ValueError for what is none of the three forms, or does not fit the cell: a weight is
+    missing, of another shape or dtype, or has a name that the cell has not, or only some layers
+    have biases.
     """
     cell = find_cell(cell)
     if hasattr(params, "named_modules"):

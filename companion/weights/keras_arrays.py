@@ -26,8 +26,10 @@ def to_keras(cell: Cell | str, params: Any, reset_after: bool = True) -> list[Ar
     params: any of the three forms that `companion.weights` describes. With two directions the list
     is for a `Bidirectional` layer, with more layers for a `Sequential` of nothing else.
     reset_after: for a GRU, the layer's argument: True is `CELLS["gru"]`, False
-    `companion.gru2014`.
-    The bias is (G·H,), the sum of our two; only a GRU with reset_after has both, (2, G·H).
+    `companion.gru2014`; the cell is "gru" for either.
+    Returns a list of NumPy arrays, three for each layer and direction, in the dtype of params. The
+    bias is (G·H,), the sum of our two; only a GRU with reset_after has both, (2, G·H). There is
+    always one: the layer has use_bias=True.
     Raises ValueError for another cell, or params that do not fit it.
     Source: keras.io, LSTM and GRU; Keras's GRU keeps h where z is 1, as ours does.
     """
@@ -51,19 +53,20 @@ def from_keras(
     """Params of a Keras model or layer, or of the arrays that its `get_weights()` gives.
 
     cell, reset_after: as of `to_keras`.
-    weights: a model, sequential or functional, whose recurrent layers are each on top of the one
-    before, with nothing between them but what changes nothing once trained, as Dropout; layers of
-    another kind, before and after them, are not looked at; or a model with a call of its own and
-    one recurrent layer; or a recurrent layer, as it is or in `Bidirectional`; or a list of kernel,
-    recurrent kernel and, if there is one, bias, for each layer and direction. A list does not say
-    what the layer's activations were, and has to be of a layer with Keras's own. Arrays of
+    weights: one of four. A model, sequential or functional, whose recurrent layers are each on top
+    of the one before, with nothing between them but what changes nothing once trained, as Dropout;
+    layers of another kind, before and after them, are not looked at. Or a model with a call of its
+    own and one recurrent layer. Or a recurrent layer, as it is or in `Bidirectional`. Or a list of
+    kernel, recurrent kernel and, if there is one, bias, for each layer and direction. A list does
+    not say what the layer's activations were, and has to be of a layer with Keras's own. Arrays of
     CuDNNLSTM and CuDNNGRU are known by their bias, 8 H or 6 H long.
-    bidirectional: of a list, whether the layers are.
+    bidirectional: whether the layers of a list have two directions; a model or layer says so
+    itself.
     Returns the flat dict of `companion.init` for one layer in one direction, else the same names
     with torch's suffixes; a single bias comes as bias_ih, with zeros in bias_hh, and none as zeros.
     Raises ValueError for another cell, a layer with other activations or options that make it
-    another network, recurrent layers that are no stack, a count that is not whole, arrays that do
-    not fit, or arrays that fit with and without biases, as those of some GRUs with H = 2.
+    another network, recurrent layers that are no stack, a list that ends within a layer, arrays
+    that do not fit, or a list that fits with and without biases, as of some GRUs with H = 2.
     Source: for CuDNN's layout `_convert_rnn_weights` of TensorFlow's Keras 2.
     """
     cell = find_cell(cell)

@@ -36,11 +36,13 @@ class Operator(NamedTuple):
 def from_onnx(cell: Cell | str, model: onnx.ModelProto, reset_after: bool = True) -> Params:
     """Params of the recurrent operators of an `onnx.ModelProto`, whoever made it.
 
-    cell, reset_after: as of `to_onnx`. Each operator RNN, LSTM or GRU of the model is a layer, and
-    so are two that read the same, one of them in reverse; operators of another kind, before,
-    between and after them, are not looked at. They may be in the graphs of an If, Loop or Scan; of
-    an If whose branches have the same weights one branch counts. An operator without biases gives
-    zeros. Weights that the model computes from constants are computed by ONNX's own reference.
+    cell, reset_after: as of `to_onnx`.
+    model: such as `onnx.load` gives. Each operator RNN, LSTM or GRU in it is a layer; two that read
+    the same, one of them in reverse, are the two directions of one. Operators of another kind,
+    before, between and after them, are not looked at. The recurrent ones may be in the graphs of an
+    If, Loop or Scan; of an If whose branches have the same weights one branch counts. An operator
+    without biases gives zeros. Weights that the model computes from constants are computed by
+    ONNX's own reference.
     Returns the flat dict of `companion.init` for one layer in one direction, else the same names
     with torch's suffixes. Where all operators run in reverse only, every name ends in `_reverse`:
     without that they are the params of a network that runs over xs[::-1].

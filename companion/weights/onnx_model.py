@@ -33,13 +33,15 @@ def to_onnx(
     params: any of the three forms that `companion.weights` describes; a module's dropout and
     `batch_first` are no part of the model.
     reset_after: for a GRU, the operator's `linear_before_reset`: True is `CELLS["gru"]`, False
-    `companion.gru2014`.
+    `companion.gru2014`; the cell is "gru" for either.
     first_state: whether the model takes the first state as inputs; else it starts from zeros.
-    Inputs of the model are xs (T, B, D) and, if wanted, h0 and for an LSTM c0, each
-    (layers · directions, B, H). Its outputs are ys (T, B, directions · H) and the last state, h
-    and c, laid out as the first. T and B are free, but not 0: ONNX Runtime then ends the process.
-    Numbers are of the dtype of params; ONNX Runtime computes these operators in float32 alone.
-    Raises ValueError for another cell, or params that do not fit it.
+    Returns a model of opset 14. Its inputs are xs (T, B, D) and, with first_state, h0 and for an
+    LSTM c0, each (layers · directions, B, H). Its outputs are ys (T, B, directions · H) and the
+    last state, h and for an LSTM c, laid out as the first. T and B are free, but not 0: ONNX
+    Runtime then ends the process. Numbers are of the dtype of params; ONNX Runtime computes these
+    operators in float32 alone.
+    Raises ValueError for another cell, or params that do not fit it; ImportError without the
+    package onnx.
     Source: the ONNX operator reference, LSTM, GRU and RNN.
     """
     cell = find_cell(cell)

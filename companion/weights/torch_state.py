@@ -13,11 +13,13 @@ if TYPE_CHECKING:
 
 
 def to_torch(cell: Cell | str, params: Any) -> dict[str, torch.Tensor]:
-    """What `load_state_dict` of the module takes: tensors under torch's names, and dtype as here.
+    """What `load_state_dict` of a layer takes: tensors under torch's names, in the dtype of params.
 
     cell: any cell. params: any of the three forms that `companion.weights` describes.
-    Returns a dict `weight_ih_l0` (G·H, D), `weight_hh_l0` (G·H, H), `bias_ih_l0`, `bias_hh_l0`,
-    and `p_i_l0` and so on (H,) for the modules of `companion.nn` that have them.
+    Returns a dict `weight_ih_l0` (G·H, D), `weight_hh_l0` (G·H, H), `bias_ih_l0` and `bias_hh_l0`
+    (G·H,), and `p_i_l0` and so on (H,) for the layers of `companion.nn` that have them; then the
+    same for every other layer and direction. There are always biases: the layer that loads it has
+    bias=True. A single step, such as torch.nn.LSTMCell, has these names without `_l0`.
     Raises ValueError if params do not fit the cell.
     Source: the documentation of torch.nn.LSTM and torch.nn.GRU, "Variables".
     """
@@ -38,7 +40,8 @@ def from_torch(cell: Cell | str, module: Any) -> Params:
     under torch.nn.utils.weight_norm or spectral_norm. Whether an RNN's activation is tanh or ReLU
     neither a state_dict says nor a traced module: there it is that of the cell that is given.
     Returns the flat dict of `companion.init` for one layer in one direction, else the same names
-    with torch's suffixes. Raises ValueError if the module is of another cell, has a projection or
-    other weights that the cell has not, or lacks biases that it says it has.
+    with torch's suffixes.
+    Raises ValueError if the module is of another cell, has a projection or other weights that the
+    cell has not, or lacks biases that it says it has.
     """
     return join(layers(cell, module))
