@@ -122,3 +122,8 @@ def test_lists_are_of_arguments(pages):
     }
     assert len(listed) > 250
     assert [name for name, given in listed.items() if not given] == []
+
+
+def test_fields_of_a_tuple_are_described(pages):
+    """Python's own words for one that is not: they say no more than where it stands."""
+    assert [page.h1.text for page in pages if "Alias for field number" in page.text] == []
