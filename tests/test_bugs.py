@@ -72,8 +72,8 @@ def test_check_of_a_step_names_the_wrong_rows_and_no_other(bug):
 ENGINE = {
     "dropped last-state gradient": (
         "backward",
-        '_check_state("dstate", cell, dstate, (B, H), dtype)',
-        '_check_state("dstate", cell, None, (B, H), dtype)',
+        'check_state("dstate", cell, dstate, (B, H), dtype)',
+        'check_state("dstate", cell, None, (B, H), dtype)',
     ),
     "no sum over time": (
         "add_gradients",
