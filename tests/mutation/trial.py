@@ -25,7 +25,7 @@ OPTIONS = ["-x", "-q", "-p", "no:cacheprovider"]
 SECONDS = 30  # of processor time, in general: a loop without an end counts as killed
 WAIT = 300  # seconds on the clock: so does a wait without an end
 AHEAD = 2  # targets whose tests run unchanged before their mutants' turn: else forks wait for one
-PRIOR = 0.05  # what a test that killed no mutant of a module counts, where one that killed one is 1
+PRIOR = 0.05  # kills that a test is taken to have in every module before its first one
 SURVIVED, KILLED, BROKEN = range(3)
 
 changed = {}  # module -> its code with the mutant
