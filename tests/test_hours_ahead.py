@@ -80,6 +80,17 @@ def test_a_net_without_weights_repeats_the_last_value():
         np.testing.assert_allclose(found, np.tile(want, (len(fold.test), 1)), atol=1e-4)
 
 
+def test_a_direct_forecast_is_what_the_net_says_at_its_hour():
+    scaling, x, change = hours_examples(SERIES, split(np.arange(600, 640)), False)
+    torch.manual_seed(0)
+    net = HoursAhead(x.shape[1], 2, change.shape[1])
+    (found,) = direct_forecasts(net, scaling, x, np.array([60]))
+    with torch.no_grad():
+        said = net(x[13:61, None])[-1, 0].double().numpy()
+    wanted = scaling.mean[0] + scaling.sd[0] * (x[60, 0].item() + said)
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-5)  # of some degrees, in float32
+
+
 def test_recursion_reads_what_it_forecast():
     """The second hour is the first of a forecast issued an hour later, had it been right."""
     torch.manual_seed(0)
