@@ -125,3 +125,47 @@ def test_survivors_and_stale_entries_fail(tmp_path):
     assert stale.split() == LIST.replace("= killed", "").partition("= gone")[0].split() + [
         "+", "h", "=", "sigmoid(ah)",
     ]  # fmt: skip
+
+
+def tried(tmp_path, test, prepared=""):
+    """Run a target without mutants whose one test is `test`; what the process gave."""
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "test_one.py").write_text(test)
+    program = f"""
+from pathlib import Path
+from mutation import trial
+from mutation.targets import Target
+trial.prepare()
+trial.ROOT = Path({str(tmp_path)!r})
+{prepared}
+trial.verdicts([(Target(("one.py",), ("one",)), 0, iter(()))], 1)
+"""
+    command = [sys.executable, "-c", program]
+    return subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parent)
+
+
+def test_tests_that_fail_in_every_trial_are_no_proof(tmp_path):
+    run = tried(tmp_path, "def test(): pass")
+    assert run.returncode == 0, run.stderr
+    # Passes once, and fails where what it imports is there before it.
+    test = "import sys\nthere = 'wave' in sys.modules\nimport wave\ndef test(): assert not there"
+    (tmp_path / "again").mkdir()
+    run = tried(tmp_path / "again", test)
+    assert run.returncode == 1
+    assert "fails without any change: test_one.py::test" in run.stderr
+
+
+def test_a_wait_without_an_end_says_where_and_is_tried_again(tmp_path):
+    test = """
+import time
+from pathlib import Path
+
+def test():
+    been = Path(__file__).with_name("been")
+    if not been.exists():
+        been.touch()
+        time.sleep(60)
+"""
+    run = tried(tmp_path, test, "trial.WAIT = 2")
+    assert run.returncode == 0, run.stderr
+    assert 'test_one.py", line 9 in test' in run.stderr

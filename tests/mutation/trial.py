@@ -1,6 +1,7 @@
 """Whether tests see a mutant: each runs in a fork of a process that has imported what they need."""
 
 import ast
+import faulthandler
 import gc
 import importlib
 import json
@@ -24,6 +25,7 @@ from .targets import ROOT
 OPTIONS = ["-x", "-q", "-p", "no:cacheprovider"]
 SECONDS = 30  # of processor time, in general: a loop without an end counts as killed
 WAIT = 300  # seconds on the clock: so does a wait without an end
+TRIES = 2  # of the unchanged tests, which once never ended; they say where, should they again
 AHEAD = 2  # targets whose tests run unchanged before their mutants' turn: else forks wait for one
 PRIOR = 0.05  # kills that a test is taken to have in every module before its first one
 SURVIVED, KILLED, BROKEN = range(3)
@@ -39,12 +41,14 @@ def get_code(loader, name):
 def prepare():
     """Make this process one that forks can start from."""
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    os.environ["KERAS_BACKEND"] = "torch"  # what the tests take; Keras is imported before they run
     settings = {"database": None, "derandomize": True, "phases": [hypothesis.Phase.generate]}
     hypothesis.settings.register_profile("mutation", **settings)
     hypothesis.settings.load_profile("mutation")
     tqdm.monitor_interval = 0  # a thread, and forks want none
     sys.path.insert(0, str(ROOT))
     SourceFileLoader.get_code = get_code
+    faulthandler.register(signal.SIGALRM, chain=True)
 
 
 class Forks:
@@ -60,12 +64,14 @@ class Forks:
         """
         while len(self.running) >= self.jobs:
             self.wait()
+        signal.alarm(2 * WAIT)  # no fork has it: it ends this process, should it hang itself
         note = tempfile.TemporaryFile("w+")
         if pid := os.fork():
             self.running[pid] = note, done
             return
         result = BROKEN
         try:
+            signal.alarm(WAIT)
             result = work(note)
             note.flush()
         finally:
@@ -85,6 +91,7 @@ def unchanged(target, note):
     A fork does it: the process that trials start from must not run torch or a compiled loop, which
     could start threads.
     """
+    faulthandler.register(signal.SIGALRM, os.fdopen(os.dup(2), "w"), chain=True)
     clock = Clock()
     result = verdict(target, clock)
     json.dump([time.process_time(), clock.seconds, _foreign(target)], note)
@@ -92,7 +99,7 @@ def unchanged(target, note):
 
 
 def load(target, code, text):
-    """Import what the tests imported and no mutant can change. Exit if one of them fails.
+    """Import what the tests imported and no mutant can change. Exit if one of them failed.
 
     Returns the seconds of all tests, and a dict of test -> seconds on the clock.
     """
@@ -170,19 +177,24 @@ def verdict(target, *plugins):
     return SURVIVED if pytest.main([*options, *files], plugins) == 0 else KILLED
 
 
-def trial(target, module, tree, path, seconds, order, note):
-    """The verdict on one mutant; `order` is what Killers takes but the note."""
+def trial(target, change, seconds, order, note):
+    """The verdict on a mutant, (module, tree, path), or on the code as it is: None.
+
+    `order` is what Killers takes but the note.
+    """
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
-    signal.alarm(WAIT)
-    changed[module] = compile(ast.fix_missing_locations(tree), path, "exec")
+    if change is not None:
+        module, tree, path = change
+        changed[module] = compile(ast.fix_missing_locations(tree), path, "exec")
     return verdict(target, Killers(*order, note))
 
 
 def verdicts(work, jobs):
     """Try all of `work`, a list of (target, how many, (mutant, tree, path) of each).
 
-    The tests of the next targets run unchanged while mutants of this one are tried. Returns a dict
-    of mutant -> list of verdicts: a line that stands twice gives two.
+    The tests of the next targets run unchanged while mutants of this one are tried. Where no mutant
+    survived they run once more in a trial without one, and must pass: else it was not the mutants
+    that they saw. Returns a dict of mutant -> list of verdicts: a line that stands twice gives two.
     """
     found, killers, kills, ready = defaultdict(list), defaultdict(list), defaultdict(Counter), {}
     forks = Forks(jobs)
@@ -195,10 +207,20 @@ def verdicts(work, jobs):
             known[:] = [name, *(other for other in known if other != name)]
             kills[mutant.module][name] += 1
 
-    def warm_up(k):
+    def warm_up(k, tries=TRIES):
+        def warm(code, text):
+            if code < 0 and tries > 1:
+                warm_up(k, tries - 1)
+            else:
+                ready[k] = code, text
+
         if k < len(work):
-            target = work[k][0]
-            forks.start(partial(unchanged, target), lambda *result: ready.update({k: result}))
+            forks.start(partial(unchanged, work[k][0]), warm)
+
+    def nothing_was_changed(target, code, text):
+        if code != SURVIVED:
+            failed = " ".join(text.splitlines()[:1]) or ", ".join(target.tests)
+            sys.exit(f"after the imports for the trials this fails without any change: {failed}")
 
     for k in range(AHEAD):
         warm_up(k)
@@ -210,10 +232,17 @@ def verdicts(work, jobs):
         took, of_tests = load(target, *ready[k])
         seconds = round(max(min(SECONDS, 5 + 4 * took), 2 * took))
         warm_up(k + AHEAD)
-        for mutant, tree, path in tqdm(changes, target.modules[0], total, disable=None):
+        tried = []
+        for mutant, *change in tqdm(changes, target.modules[0], total, disable=None):
             order = killers[mutant.module, mutant.function], kills[mutant.module], of_tests
-            work_on = partial(trial, target, mutant.module, tree, path, seconds, order)
+            work_on = partial(trial, target, (mutant.module, *change), seconds, order)
             forks.start(work_on, partial(done, mutant))
+            tried.append(mutant)
+        if not any(SURVIVED in found[mutant] for mutant in tried):
+            order = (), Counter(), of_tests
+            same = partial(trial, target, None, seconds, order)
+            forks.start(same, partial(nothing_was_changed, target))
     while forks.running:
         forks.wait()
+    signal.alarm(0)
     return dict(found)
