@@ -23,6 +23,8 @@ export MPLCONFIGDIR := $(CACHE)/matplotlib
 export XDG_CACHE_HOME := $(CACHE)/xdg
 export XDG_CONFIG_HOME := $(CACHE)/xdg/config
 export PYTHONHASHSEED := 0
+# Else ONNX Runtime reports on its use, in a thread of its own.
+export ORT_DISABLE_TELEMETRY := 1
 # Processes run side by side: one thread each.
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
