@@ -379,6 +379,31 @@ def test_a_functional_model_that_is_a_stack(keras):
         np.testing.assert_array_equal(found[key], array)
 
 
+def test_functional_models_without_recurrent_layers(keras):
+    layers = keras.layers
+
+    def block(layer, D):
+        start = keras.Input((None, D))
+        return keras.Model(start, layer(start))
+
+    def stacked(between):
+        recurrent = sequence(keras), sequence(keras)
+        inner = [recurrent[0], block(between, 4), recurrent[1], block(layers.Dense(5), 4)]
+        model = keras.Sequential([keras.Input((None, 2)), block(layers.Dense(3), 2), *inner])
+        return model, [array for layer in recurrent for array in layer.get_weights()]
+
+    model, arrays = stacked(layers.Dropout(0.1))
+    wanted = from_keras("lstm", arrays)
+    found = from_keras("lstm", model)
+    assert found.keys() == wanted.keys()
+    for key, array in wanted.items():
+        np.testing.assert_array_equal(found[key], array)
+    with pytest.raises(
+        ValueError, match="got between between recurrent layers: give one recurrent"
+    ):
+        from_keras("lstm", stacked(layers.Dense(4, name="between"))[0])
+
+
 @pytest.mark.parametrize("count", [1, 2, 3])
 @pytest.mark.parametrize("H", [2, 3])
 @pytest.mark.parametrize("use_bias", [True, False])

@@ -105,6 +105,11 @@ def test_activations_beyond_those_that_are_read():
         from_onnx("rnn", model)
 
 
+def test_a_gate_that_is_said_to_be_the_cells_own():
+    model = make([operator("WRB", input_forget=0)], ["Y"], weights(draw()))
+    assert_same(from_onnx("lstm", model), draw())
+
+
 def test_an_operator_in_reverse():
     model = make([operator("WRB", direction="reverse")], ["Y"], weights(draw()))
     assert_same(from_onnx("lstm", model), reverse(draw()))
@@ -138,6 +143,9 @@ def test_the_reverse_of_the_input():
         node, bounds = turned(**given)
         model = make([node, operator("WRB", "sx")], ["Y"], weights(draw()) | bounds)
         assert_same(from_onnx("lstm", model), reverse(draw()))
+        turned_back = operator("WRB", "sx", direction="reverse")
+        model = make([node, turned_back], ["Y"], weights(draw()) | bounds)
+        assert_same(from_onnx("lstm", model), draw())
     for given in ({"end": 0}, {"start": -2}, {"start": 3}, {"axis": 1}):
         node, bounds = turned(**given)
         model = make([node, operator("WRB", "sx")], ["Y"], weights(draw()) | bounds)
@@ -224,6 +232,13 @@ def computed(kind, inputs="", **attributes):
     return make([node, operator("WRB")], ["Y"], stored, opset=15)
 
 
+def computed_from_input():
+    stored = weights(draw())
+    given = ("r", FLOAT, stored.pop("R").shape)
+    node = helper.make_node("Identity", ["r"], ["R"], "made")
+    return make([node, operator("WRB")], ["Y"], stored, [given])
+
+
 def dequantized():
     stored = weights(draw())
     stored |= {"r": np.zeros(stored.pop("R").shape, np.int8), "s": np.float32([1, 2])}
@@ -252,6 +267,10 @@ def of_another_domain(kind, domain, beside=()):
             "branches of If 'choice' must have the same weights, got LSTM 'op_a' with others",
         ),
         (from_input, "input W of LSTM 'op' must be stored in the model, got 'W', an input"),
+        (
+            computed_from_input,
+            "input R of LSTM 'op' must be stored in the model, got 'r', an input",
+        ),
         *(
             (
                 partial(computed, kind, inputs, **attributes),
