@@ -124,7 +124,9 @@ def test_a_whole_model(keras, name):
         torch.testing.assert_close(ours(inputs)[0], block(plain(inputs)), rtol=0, atol=3e-6)
 
 
-@pytest.mark.parametrize(("kind", "cell"), [("SimpleRNN", rnn_relu), ("LSTM", "lstm")])
+@pytest.mark.parametrize(
+    ("kind", "cell"), [("SimpleRNN", "rnn"), ("SimpleRNN", rnn_relu), ("LSTM", "lstm")]
+)
 def test_a_layer_without_biases(keras, kind, cell):
     activation = "relu" if cell is rnn_relu else "tanh"
     options = {"use_bias": False, "activation": activation, "return_sequences": True}
@@ -165,6 +167,17 @@ def test_weights_of_cudnn_layers(name, gates):
         found |= {"bias_ih": bias, "bias_hh": 0 * bias}
     for key, array in wanted.items():
         np.testing.assert_array_equal(found[key], array)
+
+
+def test_a_layer_of_cudnn_has_no_choice(keras):
+    class CuDNNLSTM(keras.layers.LSTM):
+        def get_config(self):
+            return {"name": "other", "go_backwards": False}
+
+    layer = CuDNNLSTM(4)
+    layer(np.zeros((1, 2, 3), np.float32))
+    for key, array in from_keras("lstm", layer.get_weights()).items():
+        np.testing.assert_array_equal(from_keras("lstm", layer)[key], array)
 
 
 @pytest.mark.parametrize(
@@ -404,21 +417,22 @@ def test_functional_models_without_recurrent_layers(keras):
         from_keras("lstm", stacked(layers.Dense(4, name="between"))[0])
 
 
+@pytest.mark.parametrize("name", ["gru", "lstm"])
 @pytest.mark.parametrize("count", [1, 2, 3])
 @pytest.mark.parametrize("H", [2, 3])
 @pytest.mark.parametrize("use_bias", [True, False])
 @pytest.mark.parametrize("both", [True, False])
-def test_a_list_with_and_without_biases(keras, count, H, use_bias, both):
-    layers = keras.layers
-    gru = [layers.GRU(H, return_sequences=True, use_bias=use_bias) for _ in range(count)]
-    model = keras.Sequential([layers.Bidirectional(one) if both else one for one in gru])
+def test_a_list_with_and_without_biases(keras, name, count, H, use_bias, both):
+    layers, kind = keras.layers, getattr(keras.layers, name.upper())
+    own = [kind(H, return_sequences=True, use_bias=use_bias) for _ in range(count)]
+    model = keras.Sequential([layers.Bidirectional(one) if both else one for one in own])
     model.build((2, 5, 2))
-    wanted = from_keras("gru", model)
-    if H == 2 and not both and count == (2 if use_bias else 3):
+    wanted = from_keras(name, model)
+    if name == "gru" and H == 2 and not both and count == (2 if use_bias else 3):
         with pytest.raises(ValueError, match="fit with and without biases: give the layer or the"):
             from_keras("gru", model.get_weights())
         return
-    found = from_keras("gru", model.get_weights(), both)
+    found = from_keras(name, model.get_weights(), both)
     assert found.keys() == wanted.keys()
     for key, array in wanted.items():
         np.testing.assert_array_equal(found[key], array)

@@ -5,6 +5,7 @@ import os
 import pickle
 import subprocess
 import sys
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -110,6 +111,11 @@ def assert_same_bits(ours, theirs):
 def test_table_of_gate_orders():
     for name, order in GATE_ORDERS["torch"].items():
         assert tuple(order) == EVERY[name].gates
+    cells = {"rnn", "rnn_relu", "lstm", "gru"}
+    assert GATE_ORDERS["keras"].keys() == cells
+    assert (
+        GATE_ORDERS["torch"].keys() == GATE_ORDERS["onnx"].keys() == cells | {"peephole", "coupled"}
+    )
 
 
 @pytest.mark.parametrize(("count", "both"), NETWORKS)
@@ -313,6 +319,20 @@ def test_keras_single_bias_is_the_sum():
     assert_same_bits(back, params | {"bias_ih": both, "bias_hh": np.zeros_like(both)})
 
 
+@pytest.mark.parametrize(("count", "both"), NETWORKS)
+def test_a_gru_with_one_bias_in_keras(count, both):
+    cell, params, _, _ = problem("gru", count, both)
+    arrays = to_keras(cell, params, reset_after=False)
+    assert {bias.shape for bias in arrays[2::3]} == {(3 * H,)}
+    back = from_keras(cell, arrays, both, reset_after=False)
+    for name, array in params.items():
+        if name.startswith("bias_ih"):
+            array = array + params[name.replace("ih", "hh")]
+        np.testing.assert_array_equal(back[name], 0 if name.startswith("bias_hh") else array)
+    with pytest.raises(ValueError, match=r"bias must have shape \(2, 15\), got \(15,\)"):
+        from_keras(cell, arrays, both)
+
+
 def run_onnx(model, inputs):
     onnx.checker.check_model(model, full_check=True)
     session = onnxruntime.InferenceSession(
@@ -488,7 +508,36 @@ OTHER = torch.nn.LSTM(D, H)
             "cell must be one of rnn, rnn_relu, lstm, gru for keras, got peephole",
         ),
         (lambda: to_onnx(CELLS["lstm1997"], params), "coupled, gru for onnx, got lstm1997"),
+        (
+            lambda: to_onnx(replace(lstm, gates=tuple("ifog")), params),
+            "coupled, gru for onnx, got another cell of the name lstm",
+        ),
+        (
+            lambda: from_onnx(CELLS["lstm1997"], onnx.ModelProto()),
+            "cell must be one of .* for onnx, got lstm1997",
+        ),
+        (lambda: from_keras(lstm, []), "recurrent kernel and bias, got 0 arrays"),
         (lambda: from_keras(lstm, weights[:1]), "recurrent kernel and bias, got 1 arrays"),
+        *(
+            (
+                lambda cell=cell: from_keras(cell, [weights[0], weights[2], weights[2]]),
+                r"recurrent kernel must have shape \(H, G·H\), got \(20,\)",
+            )
+            for cell in ("lstm", "gru")
+        ),
+        (
+            lambda: from_keras(lstm, [weights[0], weights[1][:, :15], weights[2]]),
+            r"recurrent kernel must have shape \(5, 20\), got \(5, 15\)",
+        ),
+        *(
+            (
+                lambda cell=cell, n=n: from_keras(
+                    cell, [*(w[:, :n] for w in weights[:2]), np.zeros(2 * n)], reset_after=False
+                ),
+                rf"bias must have shape \({n},\), got \({2 * n},\)",
+            )
+            for cell, n in (("rnn", 5), ("gru", 15))
+        ),
         (lambda: from_keras(lstm, weights, True), "of each direction, got 3 arrays"),
         (
             lambda: from_keras(lstm, [weights[0].T, *weights[1:]]),
@@ -538,10 +587,25 @@ def test_what_an_operator_does_not_say_is_its_default():
     assert_same_bits(from_onnx(cell, model, reset_after=False), params)
     with pytest.raises(ValueError, match="linear_before_reset of GRU 'Y_l0' must be 1 for gru"):
         from_onnx(cell, model)
+    node.attribute.append(onnx.helper.make_attribute("activations", ["Sigmoid", "Tanh"]))
+    assert_same_bits(from_onnx(cell, model, reset_after=False), params)
 
 
 def test_keys_of_the_rest_of_a_model_are_left_alone():
     assert_same_bits(from_torch(lstm, params | {"readout.weight": np.zeros(3)}), params)
+    assert_same_bits(from_torch(lstm, params | {"encoder.weight_ih": np.zeros((2, 3))}), params)
+
+
+def test_what_an_onnx_model_says_of_itself():
+    model = to_onnx("lstm", draw(lstm, 2, True, rng), first_state=True)
+    assert model.ir_version == 7 and [o.version for o in model.opset_import] == [14]
+    states = (4, "B", H)
+    shapes = {"xs": ("T", "B", D), "h0": states, "c0": states}
+    shapes |= {"ys": ("T", "B", 2 * H), "h": states, "c": states}
+    for value in [*model.graph.input, *model.graph.output]:
+        dims = [d.dim_param or d.dim_value for d in value.type.tensor_type.shape.dim]
+        assert tuple(dims) == shapes.pop(value.name)
+    assert not shapes
 
 
 @pytest.mark.parametrize("there", [to_torch, to_onnx, to_keras, from_torch])

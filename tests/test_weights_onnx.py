@@ -128,10 +128,31 @@ def test_two_operators_are_the_directions_of_a_layer(first):
     assert_same(found, both(draw(), draw(seed=1)))
 
 
-def turned(end=-(1 << 63), start=-1, axis=0, dtype=np.int64):
+def test_two_operators_of_a_layer_on_top_of_two():
+    ends = [f"{end}{k}" for k in (0, 1) for end in "fr"]
+    stored = {}
+    for seed, end in enumerate(ends):
+        stored |= weights(draw(D if end[1] == "0" else 2 * H, seed), end)
+    nodes = []
+    for k, x in enumerate(["xs", "middle"]):
+        for end in "fr":
+            direction = "forward" if end == "f" else "reverse"
+            names = [f"{name}{end}{k}" for name in "WRB"]
+            nodes.append(operator(names, x, f"_{end}{k}", direction=direction))
+    side_by_side = helper.make_node("Concat", ["Y_f0", "Y_r0"], ["both"], axis=3)
+    nodes[2:2] = [side_by_side, helper.make_node("Squeeze", ["both", "one"], ["middle"])]
+    found = from_onnx("lstm", make(nodes, ["Y_f1", "Y_r1"], stored | {"one": np.array([1])}))
+    wanted = {}
+    for seed, end in enumerate(["_l0", "_l0_reverse", "_l1", "_l1_reverse"]):
+        inputs = D if "0" in end else 2 * H
+        wanted |= {name + end: array for name, array in draw(inputs, seed).items()}
+    assert_same(found, wanted)
+
+
+def turned(end=-(1 << 63), start=-1, axis=0, dtype=np.int64, step=-1):
     """A node that turns xs round in time, or all but its first steps, and its bounds."""
     names = ["start", "end", "axis", "step"]
-    bounds = zip(names, (start, end, axis, -1), strict=True)
+    bounds = zip(names, (start, end, axis, step), strict=True)
     node = helper.make_node("Slice", ["xs", *names], ["sx"])
     return node, {name: np.array([value], dtype) for name, value in bounds}
 
@@ -146,10 +167,37 @@ def test_the_reverse_of_the_input():
         turned_back = operator("WRB", "sx", direction="reverse")
         model = make([node, turned_back], ["Y"], weights(draw()) | bounds)
         assert_same(from_onnx("lstm", model), draw())
-    for given in ({"end": 0}, {"start": -2}, {"start": 3}, {"axis": 1}):
+    parts = [{"end": 0}, {"end": -2}, {"start": -2}, {"start": 3}, {"start": 30}]
+    for given in (*parts, {"axis": 1}, {"step": -2}):
         node, bounds = turned(**given)
         model = make([node, operator("WRB", "sx")], ["Y"], weights(draw()) | bounds)
         assert_same(from_onnx("lstm", model), draw())
+
+
+def test_a_reverse_whose_bounds_are_constants_or_inputs():
+    node, bounds = turned()
+    made = [
+        helper.make_node("Constant", [], [name], value=numpy_helper.from_array(value))
+        for name, value in bounds.items()
+    ]
+    model = make([*made, node, operator("WRB", "sx")], ["Y"], weights(draw()))
+    assert_same(from_onnx("lstm", model), reverse(draw()))
+    model = make(
+        [*made[1:], node, operator("WRB", "sx")],
+        ["Y"],
+        weights(draw()),
+        [("start", onnx.TensorProto.INT64, [1])],
+    )
+    assert_same(from_onnx("lstm", model), draw())
+
+
+def test_one_operator_of_a_layer_reads_the_reverse_of_the_input():
+    node, bounds = turned()
+    stored = weights(draw(), "_f") | weights(draw(seed=1), "_r") | bounds
+    nodes = [operator(["W_f", "R_f", "B_f"], end="_f"), node]
+    nodes.append(operator(["W_r", "R_r", "B_r"], "sx", "_r"))
+    found = from_onnx("lstm", make(nodes, ["Y_f", "Y_r"], stored))
+    assert_same(found, both(draw(), draw(seed=1)))
 
 
 def branch(seed, name, nodes=(), x="xs"):
@@ -188,6 +236,54 @@ def test_weights_outside_of_the_branch_and_further_in():
     assert_same(from_onnx("lstm", model), draw())
 
 
+def test_weights_that_branches_compute():
+    def copies(*names):
+        pairs = zip(names[:-1], names[1:], strict=True)
+        return [helper.make_node("Identity", [one], [other]) for one, other in pairs]
+
+    inner = branch(0, "_a", copies("W2", "W3", "W"))
+    del inner.initializer[:]
+    outer = helper.make_node("If", ["which"], ["y"], then_branch=inner, else_branch=inner)
+    outer = helper.make_graph([*copies("W0", "W1", "W2"), outer], "outer", [], [some("y")])
+    node = helper.make_node("If", ["which"], ["ys"], then_branch=outer, else_branch=outer)
+    stored = weights(draw())
+    stored["W0"] = stored.pop("W")
+    model = make([node], ["ys"], stored, [("which", onnx.TensorProto.BOOL, [])])
+    assert_same(from_onnx("lstm", model), draw())
+
+
+def test_an_if_without_recurrent_operators():
+    copy = helper.make_node("Identity", ["xs"], ["copy"])
+    plain = helper.make_graph([copy], "plain", [], [some("copy")])
+    node = helper.make_node("If", ["which"], ["same"], then_branch=plain, else_branch=plain)
+    inputs = [("which", onnx.TensorProto.BOOL, [])]
+    model = make([node, operator("WRB", "same")], ["Y"], weights(draw()), inputs)
+    assert_same(from_onnx("lstm", model), draw())
+
+
+def test_a_layer_within_a_scan():
+    stored = [numpy_helper.from_array(a, key) for key, a in weights(draw(H, 1)).items()]
+    part = helper.make_tensor_value_info("part", FLOAT, [T, B, H])
+    body = helper.make_graph([operator("WRB", "part", "_b")], "body", [part], [some("Y_b")], stored)
+    nodes = [
+        operator(["W0", "R0", "B0"], end="_a"),
+        helper.make_node("Transpose", ["Y_a"], ["parts"], perm=[1, 0, 2, 3]),
+        helper.make_node("Scan", ["parts"], ["Ys"], body=body, num_scan_inputs=1),
+    ]
+    last = helper.make_node("Squeeze", ["Ys", "one"], ["Y"])
+    more = weights(draw(), "0") | {"one": np.array([0])}
+    found = from_onnx("lstm", make([*nodes, last], ["Y"], more))
+    wanted = {f"{name}_l0": array for name, array in draw().items()}
+    assert_same(found, wanted | {f"{name}_l1": array for name, array in draw(H, 1).items()})
+
+
+def test_an_input_that_is_left_out():
+    stored = weights(draw())
+    stored |= {"r": stored.pop("R"), "most": np.float32(9)}
+    node = helper.make_node("Clip", ["r", "", "most"], ["R"])
+    assert_same(from_onnx("lstm", make([node, operator("WRB")], ["Y"], stored)), draw())
+
+
 def test_a_function_of_the_model():
     names = ["xs", "W", "R", "B"]
     opsets = [helper.make_opsetid("", 14)]
@@ -212,6 +308,28 @@ def mixed():
     nodes = [operator("WRB"), helper.make_node("Squeeze", ["Y", "one"], ["y"])]
     nodes.append(operator(["Wt", "Rt", "Bt"], "y", "t", direction="reverse"))
     return make(nodes, ["Yt"], weights(draw()) | weights(draw(H), "t") | {"one": np.array([1])})
+
+
+def of_another_shape(name):
+    stored = weights(draw())
+    return make([operator("WRB")], ["Y"], stored | {name: stored[name][:, :-1]})
+
+
+def of_two_layers(name):
+    """A branch with an LSTM more than `branch` has."""
+    middle = helper.make_node("Squeeze", [f"Y{name}0", "one"], [f"x{name}"])
+    nodes = [operator(["W", "R", "B"], end=f"{name}0"), middle]
+    nodes.append(operator(["Wt", "Rt", "Bt"], f"x{name}", name))
+    stored = weights(draw()) | weights(draw(H, 1), "t") | {"one": np.array([1])}
+    stored = [numpy_helper.from_array(array, key) for key, array in stored.items()]
+    return helper.make_graph(nodes, name, [], [some(f"h{name}")], stored)
+
+
+def turned_branch(seed, name):
+    """The graph of `branch`, its LSTM in reverse."""
+    graph = branch(seed, name)
+    graph.node[0].attribute.append(helper.make_attribute("direction", "reverse"))
+    return graph
 
 
 def side_by_side(x="xs"):
@@ -262,9 +380,29 @@ def of_another_domain(kind, domain, beside=()):
             "operators must be a chain, got LSTM 'op_r' from elsewhere",
         ),
         (mixed, "operators must have the same directions, LSTM 'opt' has others"),
-        (
-            lambda: either(branch(0, "_a"), branch(1, "_b")),
-            "branches of If 'choice' must have the same weights, got LSTM 'op_a' with others",
+        *(
+            (
+                partial(either, *branches),
+                "branches of If 'choice' must have the same weights, got LSTM 'op_a",
+            )
+            for branches in (
+                (branch(0, "_a"), branch(1, "_b")),
+                (branch(0, "_a"), of_two_layers("_b")),
+                (of_two_layers("_a"), branch(0, "_b")),
+                (branch(0, "_a"), turned_branch(0, "_b")),
+                (turned_branch(0, "_a"), branch(0, "_b")),
+            )
+        ),
+        *(
+            (
+                partial(of_another_shape, name),
+                rf"input {name} of LSTM 'op' must have shape \(1, {rows}\), got \(1, {cut}",
+            )
+            for name, rows, cut in (
+                ("W", "20, 3", 19),
+                ("R", "20, 5", 19),
+                ("B", "40", 39),
+            )
         ),
         (from_input, "input W of LSTM 'op' must be stored in the model, got 'W', an input"),
         (

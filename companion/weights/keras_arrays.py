@@ -73,8 +73,6 @@ def from_keras(
     order = order_in("keras", cell)
     if hasattr(weights, "get_weights"):
         groups = _layers(cell, weights, reset_after)
-        if len({len(group) for group in groups}) > 1:
-            raise ValueError("layers of the model must all have one direction or all two")
     else:
         groups = _groups(weights, 2 if bidirectional else 1, _two_biases(cell, reset_after))
     network = [[_direction(cell, order, arrays, reset_after) for arrays in g] for g in groups]
