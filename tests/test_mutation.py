@@ -128,18 +128,22 @@ def test_survivors_and_stale_entries_fail(tmp_path):
     ]  # fmt: skip
 
 
-def tried(tmp_path, test, prepared=""):
-    """Run a target without mutants whose one test is `test`; what the process gave."""
+def tried(tmp_path, test, work="(target, 0, iter(()))"):
+    """Run a target whose one test is `test`, without mutants; what the process gave."""
     (tmp_path / "tests").mkdir()
     (tmp_path / "tests" / "test_one.py").write_text(test)
     program = f"""
+import ast
+import sys
 from pathlib import Path
 from mutation import trial
+from mutation.mutants import Mutant
 from mutation.targets import Target
 trial.prepare()
-trial.ROOT = Path({str(tmp_path)!r})
-{prepared}
-trial.verdicts([(Target(("one.py",), ("one",)), 0, iter(()))], 1)
+trial.ROOT, trial.WAIT = Path({str(tmp_path)!r}), 10
+sys.path.insert(0, {str(tmp_path / "companion")!r})
+target = Target(("one.py",), ("one",))
+trial.verdicts([{work}], 1)
 """
     command = [sys.executable, "-c", program]
     return subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parent)
@@ -156,17 +160,20 @@ def test_tests_that_fail_in_every_trial_are_no_proof(tmp_path):
     assert re.search(r"fails without any change: \S*test_one.py::test$", run.stderr.strip())
 
 
-def test_a_wait_without_an_end_says_where_and_is_tried_again(tmp_path):
+def test_a_mutant_that_ends_within_a_progress_bar_stops_nothing(tmp_path):
+    (tmp_path / "companion").mkdir()
+    (tmp_path / "companion" / "one.py").write_text("VALUE = 1")
     test = """
-import time
-from pathlib import Path
+import os
+import signal
+from tqdm import tqdm
+import one
 
 def test():
-    been = Path(__file__).with_name("been")
-    if not been.exists():
-        been.touch()
-        time.sleep(60)
+    if one.VALUE == 2:
+        with tqdm.get_lock():
+            os.kill(os.getpid(), signal.SIGKILL)
 """
-    run = tried(tmp_path, test, "trial.WAIT = 2")
+    mutant = '(Mutant("one", "", "VALUE = 1", "VALUE = 2"), ast.parse("VALUE = 2"), "one.py")'
+    run = tried(tmp_path, test, f"(target, 1, iter([{mutant}])), (target, 0, iter(()))")
     assert run.returncode == 0, run.stderr
-    assert 'test_one.py", line 9 in test' in run.stderr

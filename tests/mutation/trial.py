@@ -10,6 +10,7 @@ import resource
 import signal
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter, defaultdict
 from contextlib import suppress
@@ -25,7 +26,6 @@ from .targets import ROOT
 OPTIONS = ["-x", "-q", "-p", "no:cacheprovider"]
 SECONDS = 30  # of processor time, in general: a loop without an end counts as killed
 WAIT = 300  # seconds on the clock: so does a wait without an end
-TRIES = 2  # of the unchanged tests, which once never ended; they say where, should they again
 AHEAD = 2  # targets whose tests run unchanged before their mutants' turn: else forks wait for one
 PRIOR = 0.05  # kills that a test is taken to have in every module before its first one
 SURVIVED, KILLED, BROKEN = range(3)
@@ -46,6 +46,8 @@ def prepare():
     hypothesis.settings.register_profile("mutation", **settings)
     hypothesis.settings.load_profile("mutation")
     tqdm.monitor_interval = 0  # a thread, and forks want none
+    # Its own lock is shared with all forks, and one that is ended with it never gives it back.
+    tqdm.set_lock(threading.RLock())
     sys.path.insert(0, str(ROOT))
     SourceFileLoader.get_code = get_code
     faulthandler.register(signal.SIGALRM, chain=True)
@@ -64,7 +66,7 @@ class Forks:
         """
         while len(self.running) >= self.jobs:
             self.wait()
-        signal.alarm(2 * WAIT)  # no fork has it: it ends this process, should it hang itself
+        signal.alarm(2 * WAIT)  # should this process itself hang: it says where, and ends
         note = tempfile.TemporaryFile("w+")
         if pid := os.fork():
             self.running[pid] = note, done
@@ -91,7 +93,6 @@ def unchanged(target, note):
     A fork does it: the process that trials start from must not run torch or a compiled loop, which
     could start threads.
     """
-    faulthandler.register(signal.SIGALRM, os.fdopen(os.dup(2), "w"), chain=True)
     clock = Clock()
     result = verdict(target, clock)
     json.dump([time.process_time(), clock.seconds, _foreign(target)], note)
@@ -207,15 +208,10 @@ def verdicts(work, jobs):
             known[:] = [name, *(other for other in known if other != name)]
             kills[mutant.module][name] += 1
 
-    def warm_up(k, tries=TRIES):
-        def warm(code, text):
-            if code < 0 and tries > 1:
-                warm_up(k, tries - 1)
-            else:
-                ready[k] = code, text
-
+    def warm_up(k):
         if k < len(work):
-            forks.start(partial(unchanged, work[k][0]), warm)
+            target = work[k][0]
+            forks.start(partial(unchanged, target), lambda *result: ready.update({k: result}))
 
     def nothing_was_changed(target, code, text):
         if code != SURVIVED:
