@@ -172,6 +172,11 @@ def test_the_reverse_of_the_input():
         node, bounds = turned(**given)
         model = make([node, operator("WRB", "sx")], ["Y"], weights(draw()) | bounds)
         assert_same(from_onnx("lstm", model), draw())
+    node, bounds = turned(start=0, end=T)
+    node.input.pop()  # without a step it is 1
+    del bounds["step"]
+    model = make([node, operator("WRB", "sx")], ["Y"], weights(draw()) | bounds)
+    assert_same(from_onnx("lstm", model), draw())
 
 
 def test_a_reverse_whose_bounds_are_constants_or_inputs():
