@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mutation.mutants import mutants
 from mutation.targets import ROOT, TARGETS, UNCHANGED
+from mutation.trial import KILLED
 
 SOURCE = '''
 """Text."""
@@ -143,7 +144,7 @@ trial.prepare()
 trial.ROOT, trial.WAIT = Path({str(tmp_path)!r}), 10
 sys.path.insert(0, {str(tmp_path / "companion")!r})
 target = Target(("one.py",), ("one",))
-trial.verdicts([{work}], 1)
+print(*trial.verdicts([{work}], 1).values())
 """
     command = [sys.executable, "-c", program]
     return subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parent)
@@ -176,4 +177,4 @@ def test():
 """
     mutant = '(Mutant("one", "", "VALUE = 1", "VALUE = 2"), ast.parse("VALUE = 2"), "one.py")'
     run = tried(tmp_path, test, f"(target, 1, iter([{mutant}])), (target, 0, iter(()))")
-    assert run.returncode == 0, run.stderr
+    assert (run.returncode, run.stdout) == (0, f"[{KILLED}]\n"), run.stderr

@@ -51,6 +51,13 @@ def test_outputs_are_those_that_were_stored(notebook):
     )
 
 
+def test_onnx_runtime_sends_no_reports(notebook):
+    lines = "\n".join(cell.source for cell in code(notebook)).splitlines()
+    if "import onnxruntime" in lines:
+        told = [line.startswith('environ["ORT_DISABLE_TELEMETRY"] = "1"') for line in lines]
+        assert told.index(True) < lines.index("import onnxruntime")
+
+
 def test_metadata_depend_on_nobody(notebook):
     expected = dict(executor.METADATA, companion=notebook.metadata.get("companion"))
     assert notebook.metadata == expected, "run `make notebooks`"

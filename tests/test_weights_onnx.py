@@ -231,17 +231,7 @@ def test_the_branches_of_an_if():
         assert_same(from_onnx("lstm", either(other, branch(0, "_a"))), wanted)
 
 
-def test_weights_outside_of_the_branch_and_further_in():
-    inner = branch(0, "_a")
-    del inner.initializer[:]
-    outer = helper.make_node("If", ["which"], ["y"], then_branch=inner, else_branch=inner)
-    outer = helper.make_graph([outer], "outer", [], [some("y")])
-    node = helper.make_node("If", ["which"], ["ys"], then_branch=outer, else_branch=outer)
-    model = make([node], ["ys"], weights(draw()), [("which", onnx.TensorProto.BOOL, [])])
-    assert_same(from_onnx("lstm", model), draw())
-
-
-def test_weights_that_branches_compute():
+def test_weights_outside_of_the_branch_and_further_in_or_computed_on_the_way():
     def copies(*names):
         pairs = zip(names[:-1], names[1:], strict=True)
         return [helper.make_node("Identity", [one], [other]) for one, other in pairs]
@@ -388,7 +378,7 @@ def of_another_domain(kind, domain, beside=()):
         *(
             (
                 partial(either, *branches),
-                "branches of If 'choice' must have the same weights, got LSTM 'op_a",
+                "branches of If 'choice' must have the same weights, got LSTM 'op_a0?' with others",
             )
             for branches in (
                 (branch(0, "_a"), branch(1, "_b")),
